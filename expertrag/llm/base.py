@@ -1,7 +1,7 @@
 """The interface between the answer pipeline and a language model.
 
 A ``Generator`` opens a ``Session`` per prompt. A session prefills once: ``peek`` returns the gate's
-signals from the prefill, and ``stream`` continues where ``peek`` stopped, so a closed-book answer
+signals from the prefill, and ``stream`` continues where ``peek`` stopped. So a closed-book answer
 needs no second pass.
 """
 
@@ -79,9 +79,9 @@ class Session(ABC):
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
     doubt: float | None = None
-    """Probability that no passage holds the answer, known once a token is sampled: from a probe, or
-    from the probability that a reader's reply begins with ``prompt.NOT_FOUND``. None for other
-    models, and for prompts without passages."""
+    """Probability that no passage holds the answer, known once a token is sampled. It comes from a
+    probe, or from the probability that a reader's reply begins with ``prompt.NOT_FOUND``. None for
+    other models, and for prompts without passages."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -105,9 +105,9 @@ class Session(ABC):
     def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the answer's text piece by piece, whole characters only, until it ends.
 
-        Log probabilities come with the piece in which their token ends; if a stop string cuts a
-        token, with a last piece that may have no text. ``finish_reason`` and ``completion_tokens``
-        are valid once the iterator is exhausted.
+        Log probabilities come with the piece in which their token ends. If a stop string cuts a
+        token, they come with a last piece that may have no text. ``finish_reason`` and
+        ``completion_tokens`` are valid once the iterator is exhausted.
         """
         ...
 
@@ -231,7 +231,7 @@ class Generator(ABC):
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
-        :param policy: of the request, from :meth:`make_policy`; None for that of ``sampling``.
+        :param policy: of the request, from :meth:`make_policy`; None to make it from ``sampling``.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
         :param without_passages: the same prompt without passages, for ``WeakSide.NO_PASSAGES``.
@@ -265,7 +265,7 @@ class WhiteBox(Protocol):
     ) -> Iterator[tuple[int, ScoredText]]:
         """Score texts as answers to prompts; yields (index, reading), shortest first.
 
-        :param policy: from :meth:`Generator.make_policy`; its routing is that of the model.
+        :param policy: from :meth:`Generator.make_policy`; it routes as the model does.
         :param from_passages: whether all of the prompts show passages.
         """
         ...

@@ -1,9 +1,12 @@
 """The probability that an answer from documents is right: weights fitted for one language model.
 
-A logistic regression on a few numbers that are known once an answer is written: how much the model
-doubted what it read, whether it says the same after reading more, how well the passages cover
-question and answer (``expertrag.answer.ground``), and what a linear probe reads off the model's
-hidden states when it is asked whether its answer is right (``prompt.verification``).
+A logistic regression on a few numbers that are known once an answer is written:
+
+- how much the model doubted what it read
+- whether it says the same after reading more
+- how well the passages cover question and answer (``expertrag.answer.ground``)
+- what a linear probe reads off the model's hidden states when it is asked whether its answer is
+  right (``prompt.verification``)
 
 FOLDER/confidence.json   the weights, the model that they belong to, and how they were fitted
 FOLDER/verifier          the probe; see ``expertrag.llm.probe``

@@ -1,13 +1,13 @@
 """Compile and follow constraints in a process that may be lost: ``python -m`` this module.
 
-A small grammar can take any amount of time and memory, and llguidance's own limits do not cover all
-of it (whether the intersection of some patterns is empty, for one). So the process that has read a
-model's tokens forks for each constrained sequence, and the fork has limits of memory, and of CPU
-time per request: past them the kernel ends it, even inside native code, and that sequence fails
+A small grammar can take any amount of time and memory. The limits of llguidance do not cover all of
+it, for example the check whether the intersection of some patterns is empty. So the process that
+has read a model's tokens forks for each constrained sequence. The fork has limits of memory, and of
+CPU time per request. Past them the kernel ends it, even inside native code, and that sequence fails
 alone.
 
 Messages are bytes over socket pairs. The first request of a sequence is its constraint, each other
-one a token. A reply begins with ``OK``, ``COMPLETE``, ``FAILED`` or ``BUSY``; after ``OK`` follow
+one a token. A reply begins with ``OK``, ``COMPLETE``, ``FAILED`` or ``BUSY``. After ``OK`` follow
 the tokens that may come next, as bits, and those that must, as JSON (see :func:`pack_reply`).
 """
 

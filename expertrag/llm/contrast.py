@@ -1,4 +1,4 @@
-"""Contrastive decoding: subtract from a model's logits those of a weaker side of it.
+"""Contrastive decoding: subtract the logits of a model's weaker side from its own.
 
 The sides are in :class:`expertrag.api.contrast.WeakSide`.
 """

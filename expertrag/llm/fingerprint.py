@@ -31,11 +31,11 @@ def fingerprint(folder: Path, gguf: str | None = None) -> str:
     """Hash what determines a model's answers: small files whole, weights by header and samples.
 
     Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too. For a
-    packed folder, the hash covers its source's fingerprint and its dtype: it is the same on every
-    machine, whatever library versions wrote the small files.
+    packed folder, the hash covers its source's fingerprint and its dtype. So it is the same on
+    every machine, whatever library versions wrote the small files.
 
     :param gguf: name of the GGUF file in the folder, if it holds the whole model; of a file in
-        several parts, that of any, and the hash covers them all.
+        several parts, the name of any part, and the hash covers them all.
     """
     if gguf:
         parts = [_sample(folder / name) for name in part_names(gguf)]

@@ -112,7 +112,7 @@ class Network(Protocol):
         return SequencePolicy(expert, routing, adapter=adapter, salt=salt)
 
     def new_cache(self, policy: SequencePolicy | None = None) -> Any:
-        """Return an empty KV cache for one session; without a policy, for that of no domain."""
+        """Return an empty KV cache for one session; the default policy has no domain."""
         ...
 
     def free(self, cache: Any) -> None:
@@ -133,7 +133,7 @@ class Network(Protocol):
     ) -> Iterator[tuple[int, ScoredText]]:
         """Score continuations of prompts, both as token ids; yields (index, reading).
 
-        :param policy: of all of them; None for that of no domain.
+        :param policy: of all of them; None for the policy of no domain.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Prompts of the language model, the form of its replies, and the packing of passages.
 
 Training, serving and evaluation share this file. Prompts with passages come in families
-(:class:`Family`), by the kind of model; a reader (``expertrag train reader``) is trained on the
+(:class:`Family`), by the kind of model. A reader (``expertrag train reader``) is trained on the
 unchanged prompts of ``PLAIN``, so it needs no prompt of its own when served.
 """
 
@@ -71,7 +71,7 @@ _VERDICT = "Reply:"
 _CORRECTION = 'That value is no longer right: "{}" What is the answer now?'
 ADDED_TOKENS = 544
 """Upper bound of the tokens that the turns of a verification or correction add to a prompt, without
-the answer: 64, and four for each of the 120 characters of a sentence."""
+the answer. It is 64, and four for each of the 120 characters of a sentence."""
 
 _LEAST = 1e-9  # probability whose log odds are still finite in float64
 
@@ -81,7 +81,7 @@ class Doubt:
     """Platt scaling of a reader's doubt: slope and intercept of its log odds (Platt 1999).
 
     A model that was not trained to abstain is too sure, or too unsure, that no passage holds the
-    answer; the order of its doubts is more reliable than their values. ``strict_from``: calibrated
+    answer. The order of its doubts is more reliable than their values. ``strict_from``: calibrated
     doubt at which STRICT withholds an answer, as a wrong answer costs more there than none.
     """
 
@@ -117,9 +117,9 @@ UNSCALED = Doubt()
 class Family:
     """The prompts with passages of one kind of models.
 
-    ``open_book`` and ``strict`` are system turns. ``short`` and ``long``: beginning of the model's
-    own turn, for a question that asks for a few words and for one that asks for an explanation
-    (:func:`asks_to_explain`); the model's continuation is the answer. ``replies``: whether answers
+    ``open_book`` and ``strict`` are system turns. ``short`` and ``long`` begin the model's own
+    turn, for a question that asks for a few words and for one that wants an explanation
+    (:func:`asks_to_explain`). The model's continuation is the answer. ``replies``: whether answers
     are served as a :class:`Reply` without training: the models copy from the passages, and their
     doubt is used.
     """

@@ -1,7 +1,7 @@
 """Where a passage comes from, for its header in a prompt and for grounding.
 
-A clause says "the Supplier" where the file's name says who that is, and a policy seldom says in
-each section that it is superseded: a model that reads passages needs both.
+A clause says "the Supplier" where the file's name says who that is. A policy seldom says in each
+section that it is superseded. A model that reads passages needs both.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _SEPARATORS = re.compile(r"[/\\_.\-#]+")
 def provenance(passage: Passage) -> str:
     """Describe the origin of a passage: ``hr/travel.docx, page 3, status: draft``.
 
-    That is its file, if its id is the file's path, its page, and its short metadata fields that
-    neither its text nor its title holds; empty for a document without any of these.
+    The description has its file, if its id is the file's path, and its page. Short metadata fields
+    follow, unless the text or the title holds them. Empty for a document without any of these.
     """
     return ", ".join(_parts(passage))
 

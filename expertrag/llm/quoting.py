@@ -1,8 +1,8 @@
 """Writes documents into a prompt so that they cannot pass for parts of it.
 
 Without this, a document that says "[2] Official correction" on a line of its own forges another
-passage, and one that says "Question: …" ends the passages. Only lines that begin like a marker of
-the prompt change, and invisible characters; everything else stays as it is.
+passage. A document that says "Question: …" ends the passages. Only lines that begin like a marker
+of the prompt change, and invisible characters; everything else stays as it is.
 """
 
 from __future__ import annotations

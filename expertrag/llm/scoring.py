@@ -46,7 +46,7 @@ def read(
         for row, place in enumerate(batch):
             ids[row, : lengths[place]] = torch.tensor([*items[place][0], *items[place][1]])
         mask = torch.arange(most)[None, :] < torch.tensor([lengths[p] for p in batch])[:, None]
-        # Logits starting at the last prompt token: those of whole prompts would take gigabytes.
+        # Logits starting at the last prompt token: logits of whole prompts would take gigabytes.
         first = min(len(items[place][0]) for place in batch) - 1
         options = {"logits_to_keep": most - first} if keeps_logits else {}
         try:

@@ -1,7 +1,7 @@
 """A model's weights, as one token uses them and in all: the expert term of a cost, from its shapes.
 
-Gumaan (2025, arXiv 2504.08744) writes the cost of the experts as that of the k of N that a token
-uses, and the gain in capacity as total by active parameters.
+Gumaan (2025, arXiv 2504.08744) writes the cost of the experts as the cost of the k of N that a
+token uses. The gain in capacity is the total by the active parameters.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class WeightUse:
 
     @property
     def total(self) -> Amount:
-        """All weights, those of all experts and adapters included; tied ones count once."""
+        """All weights, all experts and adapters included; tied ones count once."""
         each = (self.expert + self.light).times(self.experts)
         return _sum((self.body, self.head, self.words, each, self.all_adapters))
 

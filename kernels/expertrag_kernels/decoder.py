@@ -70,7 +70,7 @@ class _Adapter:
         self.compiled = cpu_experts.new_adapter(dtype is torch.bfloat16)
         self._held: list[torch.Tensor] = []
         for update in updates:
-            matrix, start, width = _updated(update)
+            matrix, start, width = _locate(update)
             down = update.down.detach().to(dtype).contiguous()
             up = _in_blocks(update.up, start % width, width).to(dtype)
             if dtype is torch.bfloat16:
@@ -86,7 +86,7 @@ class _Adapter:
         return sum(weights.nbytes for weights in self._held)
 
 
-def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
+def _locate(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
     """Return the matrix that is updated, the first output of it, and the outputs of its blocks.
 
     :raises ValueError: the update does not fit.

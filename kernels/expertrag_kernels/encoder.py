@@ -153,7 +153,7 @@ class Encoder:
         :param states: those that reach layer ``first``, which are overwritten; None for layer 0.
         :param isa: one of ``ISAS``; None for the best.
         :raises ValueError: a text has no token or too many, an id is not in the vocabulary, or the
-            experts are not those of the texts.
+            experts do not match the texts.
         """
         lengths = [len(text) for text in texts]
         starts = np.zeros(len(texts) + 1, np.int64)

@@ -1,7 +1,7 @@
 """Packed weights on disk: a safetensors file that the kernels can read through a memory mapping.
 
 Experts and matrices are tensors of bytes that start at a multiple of 64 in the file, so that a
-memory mapping is aligned; vectors of floats follow them. The file's metadata records shapes,
+memory mapping is aligned. Vectors of floats follow them. The file's metadata records shapes,
 formats and SHA-256, and the version of the layout. Any safetensors reader can read the file; it
 needs its own writer, because the library's aligns to 8.
 """

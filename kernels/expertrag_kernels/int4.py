@@ -1,9 +1,9 @@
 """Four bits per weight: a line through the bytes of 32 weights, and a scale for 128.
 
 A nibble n represents the weight scale * (min(255, (17 * slope * n >> 7) + least) - 127):
-the multiplied value has 8 bits. So a group can have any steps, as in llama.cpp's Q4_K, products of
+the multiplied value has 8 bits. So a group can have any steps, as in llama.cpp's Q4_K. Products of
 a super-block are summed as integers, and many rows are multiplied at the speed of int8.
-The order is that of :mod:`expertrag_kernels.layout`.
+The order is described in :mod:`expertrag_kernels.layout`.
 """
 
 from __future__ import annotations
@@ -78,10 +78,15 @@ def _nibbles(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> 
 def _range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return slope and least value with the smallest squared error, [N, 64, G] each, as stored.
 
-    Candidates are: the range from the least weight to the greatest, or up to a quarter less, which
-    clips some weights but has finer steps for the others; the same range in fewer steps than there
-    are nibbles, which recovers weights that were rounded before; a range around 0, as in
-    llama.cpp's Q4_0. The best candidate is then refined by least squares.
+    These are the candidates:
+
+    - the range from the least weight to the greatest, or up to a quarter less. The narrower range
+      clips some weights but has finer steps for the others
+    - the same range in fewer steps than there are nibbles, which recovers weights that were rounded
+      before
+    - a range around 0, as in llama.cpp's Q4_0
+
+    The best candidate is then refined by least squares.
 
     :param groups: [N, 64, G, 32] weights in steps of their super-blocks, plus 127.
     """

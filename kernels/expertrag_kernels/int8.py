@@ -1,6 +1,6 @@
 """Eight bits per weight, and a scale for each output.
 
-The order is that of :mod:`expertrag_kernels.layout`.
+The order is described in :mod:`expertrag_kernels.layout`.
 """
 
 from __future__ import annotations

@@ -64,5 +64,5 @@ def _weight(module: nn.Module, name: str) -> torch.Tensor:
 
 
 def _apart(rows: torch.Tensor) -> torch.Tensor:
-    """Put the rows (E, 2I, ...) of gate before those of up."""
+    """Put the rows (E, 2I, ...) of gate before the rows of up."""
     return torch.cat([rows[:, ::2], rows[:, 1::2]], dim=1)

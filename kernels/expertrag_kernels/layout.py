@@ -1,10 +1,10 @@
 """The layout of packed weights, which the CPU kernels read (cpu/experts.h has the same sizes).
 
 A layer holds its experts one after the other, each as one range: its gate and up blocks, then its
-down blocks. A block holds 64 outputs over all inputs, as one stream of whole cache lines: 32
-columns of gate with the same 32 of up, so that h is complete when the block is, or 64 outputs of
-down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64. Biases follow the
-experts in float32: 64 for each gate and up block of all, then 64 for each down block.
+down blocks. A block holds 64 outputs over all inputs, as one stream of whole cache lines. The
+outputs are 64 of down, or 32 columns of gate with the same 32 of up. So h is complete when its
+block is. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64. Biases follow
+the experts in float32: 64 for each gate and up block of all, then 64 for each down block.
 
 Within a block, inputs are in the small runs that a multiply-add instruction processes at once:
 
@@ -42,7 +42,7 @@ from expertrag_kernels.packed import (
 VERSION = 3
 """Version of this layout; files record it, and files of another version are rejected."""
 DENSE_VERSION = 2
-"""That of files without mixtures: in version 2, each of several experts was two ranges."""
+"""Version of files without mixtures: in version 2, each of several experts was two ranges."""
 
 PAD = 32
 
@@ -156,7 +156,7 @@ def matrices(experts: PackedExperts) -> tuple[PackedMatrix, PackedMatrix]:
 
 
 def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
-    """Pack weights (O, I) as blocks of 64 outputs, like those of down."""
+    """Pack weights (O, I) as blocks of 64 outputs, like the blocks of down."""
     rows = _pad(weight.detach().cpu(), COLUMNS, PAD).unflatten(0, (-1, COLUMNS))
     data = room(matrix_bytes(format, *weight.shape))
     data.copy_(_encode(rows, format).flatten())

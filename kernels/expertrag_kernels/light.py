@@ -1,15 +1,15 @@
 """Light experts in torch: vectors and a few neurons in place of the experts of least weights.
 
 Compressed Experts (He et al. 2025, arXiv 2503.00634). Of the experts that a router chooses for a
-token, those of the largest weights compute, as f_i. Each other one, e, of weight w_e, is replaced
-by three vectors, a scale s_e, a shift b_e and a slope d_e, and by N neurons n with g_n, u_n and
-o_n, as a feed-forward network with SiLU has them:
+token, the ones with the largest weights compute, as f_i. Each other expert e, of weight w_e, is
+replaced by vectors and neurons. The vectors are a scale s_e, a shift b_e and a slope d_e. There are
+N neurons n with g_n, u_n and o_n, as in a feed-forward network with SiLU:
 
     x' = x (1 + sum_e w_e s_e)
     y  = sum_i w_i f_i(x') + sum_e w_e (b_e + d_e x + sum_n silu(g_n x) (u_n x) o_n)
 
 In the paper, three scales with means by w_e / sum w_e multiply what gate and up read, and an
-expert's inner values; there are no neurons. Here gate and up read the same x', so that they stay
+expert's inner values. There are no neurons. Here gate and up read the same x', so that they stay
 one matrix; shift, slope and neurons say what e itself would have added. With vectors of zero,
 nothing is left of e.
 

@@ -78,7 +78,7 @@ def apply_copies(
     weights: torch.Tensor,
     experts: CopiedExperts,
 ) -> torch.Tensor:
-    """Mix the base layer's output with those of each text's experts, which reduce its weight.
+    """Mix the base layer's output with the outputs of each text's experts, which reduce its weight.
 
     y = base + Σ_k w_k · (expert_k(x) - base); for the arguments see :func:`apply_low_rank`.
     """

@@ -1,7 +1,8 @@
 """MXFP4: 4 bits per weight, and a power of two for 32 of them (OCP Microscaling Formats 1.0, 2023).
 
-A code is a sign and one of the sizes 0, 0.5, 1, 1.5, 2, 3, 4 and 6. An exponent is a byte: that of
-two, plus 127; 255 is not a number. The order of both is that of :mod:`expertrag_kernels.layout`.
+A code is a sign and one of the sizes 0, 0.5, 1, 1.5, 2, 3, 4 and 6. An exponent is a byte: the
+exponent of two, plus 127; 255 is not a number. :mod:`expertrag_kernels.layout` describes the order
+of both.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _VALUES = torch.tensor([*_SIZES, *(-size for size in _SIZES)])
 def encode(blocks: torch.Tensor) -> torch.Tensor:
     """Encode blocks of weights [N, 64, K] float32 to bytes [N, B].
 
-    A weight is rounded to the nearest code; the greatest of a group is 4 to 8 times its power of
-    two, of which 6 is the greatest code. Weights that were in MXFP4 keep their values.
+    A weight is rounded to the nearest code. The greatest weight of a group is 4 to 8 times its
+    power of two, of which 6 is the greatest code. Weights that were in MXFP4 keep their values.
     """
     groups = blocks.unflatten(2, (-1, GROUP))  # [N, 64, G, 32]
     most = groups.abs().amax(dim=3)  # [N, 64, G]

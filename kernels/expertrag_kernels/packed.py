@@ -31,8 +31,8 @@ class Format(StrEnum):
     INT4 = "int4"
     """4 bits, slope and least value per 32 weights, a scale per 128; activations as in int8."""
     MXFP4 = "mxfp4"
-    """4 bits and a power of two per 32 weights (OCP Microscaling), as gpt-oss is published;
-    activations in 8 bits, with a scale per 32 of them."""
+    """4 bits and a power of two per 32 weights (OCP Microscaling), as gpt-oss is published.
+    Activations are in 8 bits, with a scale per 32 of them."""
 
 
 def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:

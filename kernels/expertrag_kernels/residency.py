@@ -28,7 +28,7 @@ class ExpertReads:
     """What a decoder has read since its experts were limited.
 
     ``hits`` and ``misses``: experts that were in memory when a layer of a step needed them, and
-    those that were not; ``read_ahead``: of the hits, those that were read for this use, before it.
+    those that were not. ``read_ahead``: of the hits, those that were read for this use, before it.
     ``stalled_seconds``: the time in which a step waited for an expert.
     """
 

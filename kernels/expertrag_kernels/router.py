@@ -15,10 +15,10 @@ class Router:
     """How a router chooses ``top_k`` of ``experts``: by softmax, best first, unless told otherwise.
 
     experts: null ones included
-    nulls: how many of the ``experts``, the last ones, are null experts: the next mix has no weights
-        for them, and a row that chooses one computes nothing (AdaMoE, Zeng et al. 2024)
-    light: how many of a row's ``top_k`` experts, those of the least weights, are for the next
-        :meth:`Steps.light`, and not for the next mix
+    nulls: how many of the ``experts``, the last ones, are null experts. The next mix has no weights
+        for them, and a row that chooses one computes nothing (AdaMoE, Zeng et al. 2024).
+    light: how many of a row's ``top_k`` experts, the ones with the least weights, are for
+        the next :meth:`Steps.light`, and not for the next mix
     sigmoid: take all ``top_k`` experts, weighted by sigmoid: the gate of a shared expert
     normalise: make the weights sum to 1
     groups, top_groups: the experts are in groups, and only the best groups' experts are chosen

@@ -1,6 +1,6 @@
 """The interface of a decoder: steps that are planned once and run on batches of token rows.
 
-Rows of many sequences share a batch, in prefill and in decode; keys and values are in KV cache
+Rows of many sequences share a batch, in prefill and in decode. Keys and values are in KV cache
 pages that the caller allocates. :mod:`expertrag_kernels.decoder` runs the steps on the CPU,
 :mod:`expertrag_kernels.torch_decoder` on a GPU.
 """
@@ -80,7 +80,7 @@ class CacheShape:
         """Return how many pages fit into ``size`` bytes, at most as many as 64 full sequences need.
 
         If there are enough pages, their number is rounded down so that each layer fills whole huge
-        pages: the system allocates and releases these as a whole, and no two layers share one.
+        pages. The system allocates and releases these as a whole, and no two layers share one.
         """
         pages = size // self.page_bytes()
         piece = self.page_bytes() // self.layers
@@ -144,8 +144,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 
         Does nothing if all experts are in memory. May be called while another thread runs steps.
 
-        :param patterns: as ``SequenceRows.open``; none to prefer no expert. They replace those of
-            the call before.
+        :param patterns: as ``SequenceRows.open``; none to prefer no expert. They replace the
+            patterns of the call before.
         """
 
     @property
@@ -278,7 +278,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     def adapter(self, updates: Iterable[WeightUpdate]) -> Any:
         """Convert an adapter's updates to the form that the implementation runs.
 
-        It may be used at once, for the rows of any sequence, and needs nothing planned: every step
+        It may be used at once, for the rows of any sequence, and needs nothing planned. Every step
         that multiplies by updated weights adds its updates. Rows without an adapter stay the same,
         bit for bit. Its memory, of ``nbytes``, is free when nothing refers to it any more.
 

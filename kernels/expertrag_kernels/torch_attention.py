@@ -12,10 +12,12 @@ from expertrag_kernels.steps import PAGE_TOKENS
 
 
 class PagedKeys(NamedTuple):
-    """The keys and values of a layer, and where those of each row are.
+    """The keys and values of a layer, and where the keys and values of each row are.
 
-    keys: (places, H / G, D); values: (places, H / G, V)
-    tables: (R, M) int32, pages of 64 places; lengths: (R,) int32, at least 1
+    keys: (places, H / G, D)
+    values: (places, H / G, V)
+    tables: (R, M) int32, pages of 64 places
+    lengths: (R,) int32, at least 1
     """
 
     keys: torch.Tensor

@@ -1,7 +1,7 @@
 """The steps of a decoder in torch, for GPUs.
 
 Weights are not packed, and everything is in their type, except norms, angles, routing and logits,
-which are in float32. Decode rows use paged attention (``gpu/attention.py``) and, on a GPU, run as
+which are in float32. Decode rows use paged attention (``gpu/attention.py``). On a GPU they run as
 one captured CUDA graph (``gpu/graphs.py``), because launching their many small kernels would take
 longer than computing them.
 """
@@ -325,7 +325,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
-        # a graph's steps count the experts of rows that only fill it up, too
+        # a graph's steps also count the experts of rows that only fill it up
         nulls = any(router.nulls for router in self.routers)
         return self._capturable and not nulls and is_capturable(rows)
 

@@ -22,15 +22,18 @@ MOST_CAPTURED = 64
 class TokenRows:
     """A batch on the device: T rows, of which the first R are of short sequences.
 
-    tokens, positions, places, experts: (T,) int64; a place is the index of the row's key in the
-        cache, an expert that of the row's sequence, or negative
-    tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to and including the row's own
-    long: for each other sequence its start and stop, the places of its tokens (L,), and a mask of
-        those that each row attends to (rows, L)
+    tokens, positions: (T,) int64
+    places: (T,) int64, the indices of the rows' keys in the cache
+    experts: (T,) int64, the expert of the row's sequence, or negative
+    tables: (R, M) int32, pages
+    lengths: (R,) int32, tokens up to and including the row's own
+    long: for each other sequence its start and stop, the places of its tokens (L,), and a mask
+        (rows, L). The mask has the tokens that each row attends to.
     picked, watched: int64
     routing: (T, 4) float32, as of :func:`routing_rows`; None if all rows route as the model does
     patterns: (P, R, E) bool, open experts of each router in P patterns, the first with all; None if
-        all rows have that; pattern: (T,) int64
+        all rows have the first
+    pattern: (T,) int64
     adapted: the adapters of the batch, each with its rows (N,) int64
     routed, light: experts and weights of each row, (T, K) each, for the next mix and the next light
     """

@@ -1,8 +1,9 @@
 """Registers the kernels with transformers' experts interface, under the name "expertrag".
 
-Experts that the packed layout does not support as they are (biases, transposed or interleaved
-weights, custom gates and norms, unknown activations) fall back to transformers' ``grouped_mm``; the
-reason is logged once per module class. Of these, :func:`pack` knows those of gpt-oss.
+The packed layout does not support all experts as they are: biases, transposed or interleaved
+weights, custom gates and norms, unknown activations. Such experts fall back to transformers'
+``grouped_mm``, and the reason is logged once per module class. Of these, :func:`pack` knows the
+experts of gpt-oss.
 """
 
 from __future__ import annotations

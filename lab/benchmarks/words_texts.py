@@ -17,6 +17,7 @@ _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 _FIELD = re.compile(r"^\s*(?::\w+[^:]*:|``[^`]+``(?:, ``[^`]+``)*(?:, [^:;`]{1,20})?:)")
 _COLUMNS = re.compile(r"^\s*\S+(?: \S+)*(?: {2,}|: +\S.* {2,})\S")
+_NAME = re.compile(r"^(\s*)[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*: +\S")
 _NOT_PROSE = re.compile(r"^(?:\s*(?:\||#|<|>>>)| {4,}(?![-*]|\d+\.))")
 _FIGURE = re.compile(r"<!--.*?-->")
 _SIGN = re.compile(r"[.,:;!?]")
@@ -98,7 +99,27 @@ def _docstring_texts(first: int, value: str) -> Iterator[Text]:
         is_code = all(line.startswith(" " * 4) for _, line in block) and _is_deeper(block, lines)
         is_field = bool(_FIELD.match(block[0][1]))
         is_prose = not (is_list or is_code or is_field)
-        yield Text.of(Kind.PROSE if is_prose else Kind.PHRASES, block)
+        for entry in _entries(block):
+            yield Text.of(Kind.PROSE if is_prose else Kind.PHRASES, entry)
+
+
+def _entries(block: list[Line]) -> list[list[Line]]:
+    """Split a list of names, "name: text", by its names; leave other blocks whole.
+
+    Lines of text that follow the first of a name are indented more than the names.
+    """
+    result: list[list[Line]] = []
+    first = _NAME.match(block[0][1])
+    for number, line in block:
+        indent = len(line) - len(line.lstrip())
+        match = _NAME.match(line)
+        if first and match and match[1] == first[1]:
+            result.append([(number, line)])
+        elif first and indent > len(first[1]):
+            result[-1].append((number, line))
+        else:
+            return [block]
+    return result if len(result) > 1 else [block]
 
 
 def _is_deeper(block: Sequence[Line], lines: Sequence[Line]) -> bool:

@@ -66,7 +66,7 @@ class Bundle:
     def check_base(self, fingerprint: str) -> None:
         """Check that a base model is the one that the reader was trained on.
 
-        :raises Conflict: its files are not those of the training.
+        :raises Conflict: its files are not the files that the reader was trained on.
         """
         if fingerprint != self.fingerprint:
             raise Conflict(
@@ -115,7 +115,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def _settings(body: Mapping[str, Any]) -> AdapterSettings:
-    """Read settings; earlier versions wrote "beside" for ``parallel``."""
+    """Read settings; earlier versions wrote ``beside`` for ``parallel``."""
     named = {"parallel" if name == "beside" else name: value for name, value in body.items()}
     return AdapterSettings(**{**named, "domains": tuple(named["domains"])})
 

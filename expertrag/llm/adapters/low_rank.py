@@ -20,7 +20,7 @@ from expertrag_kernels.steps import Steps
 
 @dataclass(frozen=True, slots=True)
 class LowRankAdapters(ServedAdapters):
-    """``weights``: updates by the name of their expert; all experts use those of ``SHARED``."""
+    """``weights``: updates by the name of their expert; all use the updates of ``SHARED``."""
 
     weights: Mapping[str, Mapping[Projection, LoraWeights]] = field(kw_only=True)
 

@@ -36,7 +36,7 @@ class ParallelAdapters(ServedAdapters):
         decoder.mix(dense.source, dense.to, decoder.experts(plain, rounded), 1)
 
     def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:
-        """See :meth:`ServedAdapters.amounts`; the padding of narrow ones is used, too."""
+        """See :meth:`ServedAdapters.amounts`; the padding of narrow ones is also used."""
         one = Amount()
         for plain in self.layers.values():
             width = plain.hidden_size, plain.inner_size

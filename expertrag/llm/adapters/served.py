@@ -59,7 +59,7 @@ class ServedAdapters(ABC):
     doubt: Doubt = UNSCALED
 
     def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
-        """Plan the feed-forward network of a layer, with what the adapters have beside it."""
+        """Plan the feed-forward network of a layer, with what the adapters have next to it."""
         decoder.mix(dense.source, dense.to, dense.weights)
 
     def updates(
@@ -68,7 +68,7 @@ class ServedAdapters(ABC):
         """Make the updates of the base model's weights; see :meth:`Steps.adapter`.
 
         :param weights: of the decoder, by name, once everything is planned; see ``Lowered``.
-        :returns: those of each of ``names``; nothing if experts are planned instead.
+        :returns: the updates of each of ``names``; nothing if experts are planned instead.
         :raises InvalidArgument: the model is a mixture.
         """
         del decoder, weights

@@ -174,9 +174,9 @@ class Endpoints:
     def instead(self, tried: Endpoint, error: Exception) -> Endpoint | None:
         """Return another endpoint for a request of which nothing was streamed yet.
 
-        None if there is none, or the fault may lie in the request. One that is ejected may be back,
-        and costs no more than the error that there is already; but a server at its limit needs no
-        company.
+        None if there is none, or the fault may lie in the request. An endpoint that is ejected may
+        be back, and costs no more than the error that there is already. A request to a server at
+        its limit is not repeated at an ejected one.
         """
         if not (self.several and is_transient(error)):
             return None
@@ -248,7 +248,7 @@ class Endpoints:
             for one, models in named.items()
         )
         cure = (
-            "start them with the same model id, or leave out those of another model"
+            "start them with the same model id, or leave out the endpoints of another model"
             if self.several
             else "name a model that it serves after the # of --generator"
         )

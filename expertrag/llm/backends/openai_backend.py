@@ -54,7 +54,7 @@ _CONNECT_S, _READ_S = 5.0, 120.0
 _log = logging.getLogger(__name__)
 
 # Control tokens of common chat templates. Servers read them in a message too, so that a document
-# could end its turn; broken apart as in ``ChatTokenizer``, which knows those of its model.
+# could end its turn; broken apart as in ``ChatTokenizer``, which knows its model's own.
 _CONTROL = re.compile(
     r"<(?=[|\uff5c][^<>|\uff5c\s]{1,64}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|[be]os>)"
     r"|\[(?=/?INST\])"
@@ -174,7 +174,7 @@ class OpenAIGenerator(Generator):
     async def _chunks(
         self, turns: list[ChatCompletionMessageParam], sampling: Sampling
     ) -> AsyncIterator[ChatCompletionChunk]:
-        """Stream an answer; if it fails before the first token, it may be that of another server.
+        """Stream an answer; if it fails before the first token, another server may answer.
 
         :raises ExpertRAGError: the answer failed, on the second server if a second was asked.
         """

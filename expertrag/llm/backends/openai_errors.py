@@ -57,8 +57,8 @@ def translate(error: Exception, where: str) -> ExpertRAGError:
 def is_transient(error: Exception) -> bool:
     """Return whether another server of the same model may answer what failed with this error.
 
-    So it is if the server did not get the request, was lost, or said that it has no capacity; not
-    if it failed at the request or took too long, as another one might, too.
+    True if the server did not get the request, was lost, or said that it has no capacity. False if
+    it failed at the request or took too long, as another one also might.
     """
     if isinstance(error, openai.APIStatusError):
         return error.status_code in _TRANSIENT
@@ -71,8 +71,8 @@ def is_transient(error: Exception) -> bool:
 def _kinds(error: BaseException) -> set[str]:
     """Return the names of the classes of an error and of its cause.
 
-    Errors that come while a stream runs, and the causes of others, are those of the HTTP package.
-    It depends on openai's version (httpx or httpx2), but the class names are the same in both.
+    Errors that come while a stream runs, and the causes of others, come from the HTTP package. It
+    depends on openai's version (httpx or httpx2), but the class names are the same in both.
     """
     chain = [error, *([error.__cause__] if error.__cause__ else [])]
     return {kind.__name__ for one in chain for kind in type(one).__mro__}

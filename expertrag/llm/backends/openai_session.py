@@ -118,7 +118,7 @@ class OpenAISession(Session):
         """Return the log probabilities of a chunk's tokens, if the caller requested them.
 
         The server's token texts need not join to the chunk's text, for example if several tokens
-        form one character; the last token then gets all of the text.
+        form one character. The last token then gets all of the text.
         """
         if self._logprobs is None or not tokens:
             return []

@@ -54,7 +54,7 @@ def check_contrast(name: str, network: Network, sampling: Sampling) -> None:
 def by_token(field: str, name: str, network: Network) -> NativeNetwork:
     """Return the network of a mixture whose routers choose experts by token.
 
-    :raises InvalidArgument: the model is no such mixture, or does not run on our engine.
+    :raises InvalidArgument: the model is not such a mixture, or does not run on our engine.
     """
     native = _on_our_engine(field, name, network)
     if not native.routes_tokens:

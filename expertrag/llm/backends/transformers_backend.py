@@ -364,6 +364,6 @@ def _reads_our_prompts(name: str, trained_with: str) -> bool:
 
 
 def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:
-    """Choose a model's prompts: a reader gets those of its training."""
+    """Choose a model's prompts: a reader gets the prompts that it was trained with."""
     follows = chats and limits.parameters >= prompts.INSTRUCTED_FROM
     return prompts.INSTRUCT if follows and not trained else prompts.PLAIN

@@ -30,7 +30,7 @@ class TransformersNetwork(Network):
     """A transformers model."""
 
     def __init__(self, model: Any, limits: Limits, adapters: LowRankAdapters | None = None) -> None:
-        """Run a model, whose experts are those of its router, or of ``adapters``."""
+        """Run a model, whose experts are its router's, or belong to ``adapters``."""
         accepted = inspect.signature(model.forward).parameters
         self.model = model
         self.device = model.device
@@ -70,7 +70,7 @@ class TransformersNetwork(Network):
         """See :meth:`Network.forward`."""
         ids = torch.tensor([tokens], device=self.device)  # [1, T]
         options: dict[str, Any] = {self._cache_argument: cache.kept}
-        if self._keeps_logits:  # only of the last token: those of 512 would take 100 MB
+        if self._keeps_logits:  # only of the last token: logits of 512 would take 100 MB
             options["logits_to_keep"] = 1
         if watched:
             options["output_hidden_states"] = True

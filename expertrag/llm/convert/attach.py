@@ -42,7 +42,7 @@ tags: [retrieval-augmented-generation, mixture-of-experts, low-rank]
 # A reader on {bundle.base}
 
 {bundle.base} with a reader trained by ExpertRAG, which answers from numbered passages, cites them,
-and says where they do not hold the answer. Weights in bfloat16: those of {bundle.base}, and in
+and says where they do not hold the answer. Weights in bfloat16: {bundle.base}'s, and in
 `{READER_FOLDER}` the reader's, much smaller. Other tools load {bundle.base} alone.
 
 - Experts: {", ".join(bundle.settings.experts)}; "base" is {bundle.base} without the reader

@@ -63,7 +63,7 @@ def load_dense(
 
     :param base: folder, GGUF file or hub id.
     :param dtype: of the weights; float32 by default.
-    :param upcycled: whether it will become a mixture; if not, ``LARGE_TYPES`` are accepted, too.
+    :param upcycled: whether it will become a mixture; if not, ``LARGE_TYPES`` are also accepted.
     :raises InvalidArgument: neither a Llama-type model nor a mixture of equal experts.
     :raises ServerError: the files are damaged.
     """
@@ -73,7 +73,7 @@ def load_dense(
 
     with model_errors(str(base)), quiet():
         files = weights_of(str(base))
-        # the name of a packed folder, not that of the GGUF file in it
+        # the name of a packed folder, not the name of the GGUF file in it
         source, name = ModelSource(files), package_name(files.folder) or files.name
         kind = source.config.model_type
         parallel = kind in LARGE_TYPES and not upcycled
@@ -113,7 +113,7 @@ def weights_of(base: str) -> ModelFiles:
 def check_base(bundle: Bundle, base: str) -> None:
     """Check that a model is the one that a bundle was trained on.
 
-    :raises Conflict: its files are not those of the training.
+    :raises Conflict: its files are not the files that the bundle was trained on.
     :raises InvalidArgument: the model is packed, and the GGUF file was not kept.
     """
     files = weights_of(base)

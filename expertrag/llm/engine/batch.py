@@ -45,7 +45,7 @@ class BatchRunner:
     def prefer_experts(self, sequences: Sequence[SequenceState]) -> None:
         """Have the experts in memory that open sequences may use; without one, keep the last ones.
 
-        Beside a sequence that may use all of them, none is preferred.
+        No expert is preferred while an open sequence may use all of them.
         """
         patterns = {sequence.policy.pattern for sequence in sequences if not sequence.closed}
         if not patterns or patterns == self._preferred:

@@ -136,7 +136,7 @@ class Engine:
 
         :raises InvalidArgument: there are more rows than a step can have.
         """
-        most = MOST_ROWS // 2  # beside sequences in decode
+        most = MOST_ROWS // 2  # leaves rows for sequences in decode
         if rows > most:
             raise InvalidArgument(f"at most {most} rows can be returned at once; got {rows}")
         with self._changed:
@@ -188,7 +188,7 @@ class Engine:
     def check_integrity(self) -> tuple[str, ...]:
         """Wait until nothing is left to do; return what is inconsistent then, in words.
 
-        Every page is held by the sequences whose tables have it, cached or free, no closed sequence
+        Every page is held by the sequences whose tables have it, cached or free. No closed sequence
         is left, and the counters do not contradict each other.
         """
         with self._changed:

@@ -49,7 +49,7 @@ def null_experts(config: Any) -> int:
 
 
 def light_experts(config: Any) -> int:
-    """Return how many of a token's experts, those of the least weights, are light."""
+    """Return how many of a token's experts, the ones with the least weights, are light."""
     return int(getattr(config, LIGHT, None) or 0)
 
 
@@ -120,9 +120,9 @@ class Multipliers:
     """Granite's multipliers, in a form that changes no matrix; 1 for other families.
 
     A layer of Granite adds r * f(norm(h)) to the residual stream h, which begins as m embeddings.
-    Rows hold h / r instead, to which f(norm(h)) is added as it is; it begins as ``embedding``,
+    Rows hold h / r instead, to which f(norm(h)) is added as it is. It begins as ``embedding``,
     m / r, embeddings, and is multiplied by ``residual``, r, when it leaves the decoder. The norm of
-    h / r is that of h if its epsilon is divided by r². Logits are multiplied by ``logits``.
+    h / r equals the norm of h if its epsilon is divided by r². Logits are multiplied by ``logits``.
     """
 
     embedding: float = 1.0

@@ -67,9 +67,9 @@ class LowRankLayer:
         return gate_up, torch.cat([self.whole_down.float(), down], dim=2)
 
     def check(self, plain: PlainExperts) -> None:
-        """Check that the shapes are those of the experts that these stand for.
+        """Check that the shapes fit the experts that these stand for.
 
-        :raises ValueError: they are not.
+        :raises ValueError: they do not.
         """
         experts, hidden, inner = plain.num_experts, plain.hidden_size, plain.inner_size
         rank, whole = self.rank, self.whole_neurons

@@ -1,9 +1,9 @@
 """Lower a transformers decoder to our own steps: pack its weights, and plan a step per operation.
 
-Families: Llama, Mistral, Qwen2, Qwen3 and Granite (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE,
-Granite-MoE, Phi-MoE, gpt-oss (attention sinks, biases), GLM-4.5-MoE, DeepSeek-V2 and V3 (multi-head
-latent attention, shared experts). A model with any other feature is left to transformers, which is
-also the reference for all of them in tests.
+Dense families: Llama, Mistral, Qwen2, Qwen3 and Granite. Mixtures: Mixtral, OLMoE, Qwen2-MoE,
+Qwen3-MoE, Granite-MoE, Phi-MoE, gpt-oss (attention sinks, biases), GLM-4.5-MoE, DeepSeek-V2 and V3
+(multi-head latent attention, shared experts). A model with any other feature is left to
+transformers, which is also the reference for all of them in tests.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Lowered:
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
     weights by name. ``top_k``: experts that routers choose for a token, without the
     ``light_experts`` that they choose besides; ``null_experts`` of a layer compute nothing.
-    ``adapters``: those of a reader that is served; ``expert_updates``: what a sequence of each of
+    ``adapters``: the adapters of a served reader; ``expert_updates``: what a sequence of each of
     its experts adds to the base model's weights, unless the experts are planned.
     """
 
@@ -174,7 +174,7 @@ class _Lowering:
         longest = self.context_tokens
         if not all(self._window(number) for number in range(len(layers))):
             longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
-        # packed frequencies may differ from those of the configuration
+        # packed frequencies may differ from the configuration's
         base.rotary_emb.inv_freq = self.named.floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
         out, out_bias = self._embed(x, exact)

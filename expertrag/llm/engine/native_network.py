@@ -1,4 +1,4 @@
-"""A model on our own engine: its forward passes are batched with those of other sessions."""
+"""A model on our own engine: its forward passes are batched with other sessions' passes."""
 
 from __future__ import annotations
 

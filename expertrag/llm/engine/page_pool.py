@@ -1,11 +1,11 @@
 """The pages of the KV cache: free, held by sequences, or kept for prefix caching.
 
-A full page is found by its tokens and the page before it; the first page of a sequence also by the
-root of its policy (sequence_policy.py), which differs by all that changes the keys, and by the salt
-of the caller, so that the time of an answer does not tell one tenant what another has asked. Equal
-prefixes (a system prompt, passages in the same order, the turns of a chat) are therefore computed
-once, as long as their pages are not needed. When no page is free, the least recently used one that
-no sequence holds is reused.
+A full page is found by its tokens and the page before it. The first page of a sequence is also
+found by the root of its policy (sequence_policy.py), and by the salt of the caller. The root
+differs by all that changes the keys. Because of the salt, the time of an answer does not tell one
+tenant what another has asked. Equal prefixes are therefore computed once, as long as their pages
+are not needed. Examples are a system prompt, passages in the same order, and the turns of a chat.
+When no page is free, the least recently used one that no sequence holds is reused.
 
 Every page has one owner at any time; ``differences`` checks that each is in exactly one place:
 

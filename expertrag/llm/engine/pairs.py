@@ -27,7 +27,7 @@ def schedule(step: NextStep, strong: SequenceState, weak: WeakSequence) -> list[
 
 
 def _open(step: NextStep, strong: SequenceState, weak: WeakSequence) -> bool:
-    """Find the first pages of a weak side, or share those of its prompt; False if none is free."""
+    """Find a weak side's first pages, or share the pages of its prompt; False if none is free."""
     if weak.shared_tokens:
         return step.share_prompt(strong, weak)
     step.tables.find_prefix(weak)

@@ -219,7 +219,7 @@ def angles(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return cosine and sine of every pair at every position, (positions, W) each.
 
-    They equal those of transformers.
+    They equal the values of transformers.
 
     :param frequencies: (W,), radians per position.
     :param scaling: factor of cosines and sines.

@@ -1,10 +1,10 @@
 """What the next step of an engine runs.
 
-A step has the rows of sequences in decode first (decode.py), with draft tokens (drafts.py), and
+A step has the rows of sequences in decode first (decode.py), with draft tokens (drafts.py). It
 fills up with chunks of prompts in order of arrival (prefill.py). Sequences that do not fit into the
-KV cache wait. When a sequence needs a page and none is free, another one is preempted and recomputed
-later: one that cannot run, else the last arrival (step.py). A sequence with a weak side has rows of
-both (pairs.py).
+KV cache wait. When a sequence needs a page and none is free, another sequence is preempted, and
+recomputed later. That is one that cannot run, else the last arrival (step.py). A sequence with a
+weak side has rows of both (pairs.py).
 
 Each sequence is scheduled under a guard: one that fails is left out, and the others run.
 """

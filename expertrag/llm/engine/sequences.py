@@ -155,7 +155,7 @@ class SequenceState:
         return max(self.logit_rows, self.state_rows, 1)
 
     def draft(self, limit: int) -> list[int]:
-        """Propose up to ``limit`` next tokens: the forced ones, else those of the prompt lookup.
+        """Propose up to ``limit`` next tokens: the forced ones, else from the prompt lookup.
 
         The last token of the budget is sampled, and nothing follows it.
         """

@@ -35,7 +35,7 @@ class _Part(NamedTuple):
     at: tuple[int | slice, ...]
 
 
-_FORMER_NAMES = (  # of the tensors in the files, and those of transformers' modules
+_FORMER_NAMES = (  # names of the tensors in the files, and in transformers' modules
     (".block_sparse_moe.input_linear.weight", ".block_sparse_moe.experts.gate_up_proj"),
     (".block_sparse_moe.output_linear.weight", ".block_sparse_moe.experts.down_proj"),
     (".block_sparse_moe.router.layer.", ".block_sparse_moe.router."),

@@ -1,7 +1,7 @@
 """Read a GGUF file: configuration and tokenizer by transformers, tensors one by one.
 
-This module adds what transformers does not read from the header: mixtures of Llama's kind, the
-widths of experts, scaled positions, and our own keys of a reader.
+Transformers does not read all of the header. This module adds the rest: mixtures of Llama's kind,
+the widths of experts, scaled positions, and our own keys of a reader.
 """
 
 from __future__ import annotations

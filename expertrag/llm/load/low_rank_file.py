@@ -1,4 +1,4 @@
-"""Low-rank experts of a checkpoint, in a file beside the plain weights that they multiply out to.
+"""Low-rank experts of a checkpoint, in a file next to the plain weights that they multiply out to.
 
 MODEL/low_rank_experts.safetensors    tensors layers.N.read and so on, N the decoder layer
 

@@ -1,7 +1,7 @@
 """Read the experts of gpt-oss as they are published: in MXFP4, 4 bits with a scale for 32 weights.
 
-A weight is an e2m1 number (0, 0.5, 1, 1.5, 2, 3, 4 or 6, and a sign) times a power of two (OCP
-Microscaling Formats 1.0, 2023), which bfloat16 and float32 hold exactly.
+A weight is an e2m1 number times a power of two (OCP Microscaling Formats 1.0, 2023), which bfloat16
+and float32 hold exactly. An e2m1 number is 0, 0.5, 1, 1.5, 2, 3, 4 or 6, and a sign.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Mxfp4Checkpoint:
         """Read the headers.
 
         :param kept: leave the experts in MXFP4: (E, O, G, 17) uint8 are read, whose last is the
-            exponent. ``shapes`` are those of the weights.
+            exponent. ``shapes`` are the shapes of the weights.
         :raises NotStreamed: there are no such files.
         :raises ValueError: a file is damaged, or scales are missing.
         """

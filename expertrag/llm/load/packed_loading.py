@@ -24,7 +24,7 @@ DTYPES = {
     "float32": Format.F32,
     **{str(format): format for format in QUANTISED},
 }
-"""Formats by their names on the command line; mxfp4 is that of the experts alone."""
+"""Formats by their names on the command line; mxfp4 is a format of experts alone."""
 
 
 def load_packed_network(
@@ -40,7 +40,7 @@ def load_packed_network(
 
     :param adapters: adapters of the model.
     :param weights_mib: memory of the weights of a mixture; 0 for no limit.
-    :raises InvalidArgument: ``dtype`` is not that of the folder, there are no compiled kernels, or
+    :raises InvalidArgument: ``dtype`` is not the folder's, there are no compiled kernels, or
         ``weights_mib`` is too small, or given for a model without a mixture.
     :raises ServerError: the file is damaged, or was packed by another version.
     """

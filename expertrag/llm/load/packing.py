@@ -175,5 +175,5 @@ The weights of {files.name} in the order in which ExpertRAG's kernels read them,
 
 - From: {files.gguf or files.name} (fingerprint {fingerprint(files.folder, files.gguf)})
 - Weights: {weights}; `expertrag llm verify FOLDER` compares them with their checksums
-- Licence: {(source.gguf.licence() if source.gguf else None) or "that of the model"}
+- Licence: {(source.gguf.licence() if source.gguf else None) or "the same as the model's"}
 """

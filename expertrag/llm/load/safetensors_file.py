@@ -26,16 +26,16 @@ class _Place(NamedTuple):
 
 
 class SafetensorsCheckpoint:
-    """The tensors of a folder's files, by default those of floating-point numbers.
+    """The tensors of a folder's files, by default the tensors of floating-point numbers.
 
-    They are read, while the library maps them: pages of a mapping stay resident in addition to the
+    They are read, while the library maps them. Pages of a mapping stay resident in addition to the
     copy that experts are merged into, so a layer would take twice its memory.
     """
 
     def __init__(self, folder: Path, dtypes: Mapping[str, torch.dtype] = FLOATS) -> None:
         """Read the headers.
 
-        :param dtypes: those of the tensors that are read, by their names in a file.
+        :param dtypes: types of the tensors that are read, by their names in a file.
         :raises NotStreamed: there are no such files.
         :raises ValueError: a file is damaged.
         """

@@ -69,7 +69,7 @@ class ModelSource:
 
         Experts in MXFP4 are not rounded again: of int8 and int4, they stay as they are.
 
-        :param format: the one that is asked for; mxfp4 is that of the experts alone.
+        :param format: the one that is asked for; mxfp4 is a format of experts alone.
         :raises InvalidArgument: mxfp4 is asked for, and the experts are not stored in it.
         """
         if format is Format.MXFP4 and not self.mxfp4:

@@ -2,7 +2,7 @@
 
     R rows, H heads, G of them share a key, D width of a key, V width of a value
 
-Each program reads some of a row's pages for the heads that share a key; the parts of a row are then
+Each program reads some of a row's pages for the heads that share a key. The parts of a row are then
 combined by their sums. Only what the programs read depends on the lengths, so that one captured
 graph serves all sequences.
 """
