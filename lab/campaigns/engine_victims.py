@@ -195,7 +195,8 @@ class World:
         state = state_of(self._victim, self._engine._scheduler, drafts=self._drafts)
         if self._counts is not None:
             self.called.add(seam)
-            self._counts[seam, self._scenario, state] += 1
+            if self._scenario:  # the engine's thread may still check that it is idle
+                self._counts[seam, self._scenario, state] += 1
             return False
         case = self._case
         if case is None or state != case.state:

@@ -60,7 +60,7 @@ def test_the_value_is_followed_where_it_is_given(code: Code) -> None:
     walk.enter(names.functions[house_walk.START[:3]], {"request"})
     visits = [visit.rpartition(".")[2] for visit in walk.visits]
     # not: another object, a method of a list, or a function that nobody defines
-    assert visits == ["pipeline", "reading", "words", "pipeline", "ground", "ground"]
+    assert visits == ["pipeline", "portions", "words", "pipeline", "ground", "ground"]
 
 
 def test_stays_rooms_and_returns(code: Code) -> None:
