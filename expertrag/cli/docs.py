@@ -63,7 +63,7 @@ def help_sections(distribution: str) -> Iterator[str]:
     shared = {record for record, count in counts.items() if count >= SHARED_FROM}
     formatter = click.HelpFormatter(width=WIDTH)
     with formatter.indentation():
-        formatter.write_dl(sorted(shared, key=lambda record: record[0].lstrip("-")))
+        formatter.write_dl(sorted(shared, key=lambda record: (record[0].lstrip("-"), record[1])))
     yield (
         "## Shared options\n\nSeveral commands have these options, and every command has "
         "`--help`.\n\n"
