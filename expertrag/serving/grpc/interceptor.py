@@ -84,11 +84,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             except Exception as raised:
                 call = CallContext("Health", _request_id(context.invocation_metadata() or ()))
                 error = for_clients(raised, call)
-                error.__cause__ = raised  # is let go with it
+                if error is not raised:
+                    error.__cause__ = raised  # is let go with it
                 await _abort(context, call, error)
 
-        read, write = handler.request_deserializer, handler.response_serializer
-        wrapper: Handler = factory(handle, read, write)
+        reader = _reader(handler.request_deserializer)
+        wrapper: Handler = factory(handle, reader, handler.response_serializer)
         return wrapper
 
     async def _receive_and_run(self, behaviour: Any, caller: Caller, context: Context) -> Any:
@@ -165,9 +166,11 @@ def _forget_traceback(error: BaseException | None) -> None:
     """Let go of the functions that failed, and of their variables.
 
     The error is part of a reference cycle, and would keep a request of up to 8 MiB until the
-    garbage collector looks for it.
+    garbage collector looks for it. Causes may form a cycle as well.
     """
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         traceback.clear_frames(error.__traceback__)
         error.__traceback__ = None
         error = error.__cause__ or error.__context__

@@ -163,6 +163,18 @@ def test_a_health_check_that_fails_tells_no_cause(
         assert "nobody" not in str(raised.value.details())
 
 
+@pytest.mark.parametrize("messages", [[], [b"\xff"]], ids=["none", "malformed"])
+def test_a_health_check_without_a_request_ends_alone(
+    start_server: StartServer, messages: list[bytes]
+) -> None:
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        with pytest.raises(grpc.RpcError) as raised:
+            channel.stream_unary("/grpc.health.v1.Health/Check")(iter(messages), timeout=10)
+        assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert check(channel, "") == SERVING
+
+
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 def test_reflection_lists_and_describes(start_server: StartServer, version: str) -> None:
     server = start_server(reflection=True)
