@@ -36,11 +36,11 @@ test: $(STAMP) ## the service: lint, types, layers, protos, docs, unit and end t
 	  $(MAKE) --no-print-directory check; checked=$$?; wait $$! && [ $$checked = 0 ]
 	@$(MAKE) --no-print-directory unit
 
-# three on two cores: tests also wait for servers, processes and disks
+# three on two cores: tests also wait for servers, processes and disks; the longest files come first
 PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test-slow: $(STAMP) ## the lab, and slow tests: trainings, campaigns, builds; CI runs it after make test
-	@$(PYTEST) --durations=10 -m "(slow or lab) and not ray" tests lab/tests
+	@$(PYTEST) --durations=10 --no-loadscope-reorder -m "(slow or lab) and not ray" lab/tests/campaigns tests lab/tests
 
 PROTOC = -m grpc_tools.protoc -I protos $(wildcard protos/expertrag/v1/*.proto)
 

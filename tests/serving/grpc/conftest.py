@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -14,8 +10,6 @@ from serving_fixtures import StartServer
 
 from expertrag.client import Client
 from expertrag.serving.server import Server
-
-StartChild = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -36,25 +30,3 @@ def channel(server: Server) -> Iterator[grpc.Channel]:
     """A channel to it, for messages that the client does not send."""
     with grpc.insecure_channel(server.address) as channel:
         yield channel
-
-
-@pytest.fixture
-def start_child() -> Iterator[StartChild]:
-    """Starts ``serve_child.py``; kills it after the test."""
-    children: list[subprocess.Popen[bytes]] = []
-
-    def start(*arguments: object) -> subprocess.Popen[bytes]:
-        script = Path(__file__).with_name("serve_child.py")
-        child = subprocess.Popen(
-            [sys.executable, str(script), *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": str(script.parents[2])},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.kill()
-        child.wait()

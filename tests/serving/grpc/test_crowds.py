@@ -31,11 +31,11 @@ def crowded(own_store: Path, minilm_path: Path, tmp_path: Path) -> Iterator[tupl
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             ports.append(f"127.0.0.1:{probe.getsockname()[1]}")
-    script, log = Path(__file__).with_name("serve_child.py"), tmp_path / "log"
+    script, log = Path(__file__).parents[1] / "serve_child.py", tmp_path / "log"
     command = (
         f"ulimit -n {LIMIT}; exec {sys.executable} {script} {ports[0]} {own_store} {minilm_path}"
     )
-    environment = {"PYTHONPATH": str(script.parents[2]), "CHILD_HTTP": ports[1]}
+    environment = {"PYTHONPATH": str(script.parents[1]), "CHILD_HTTP": ports[1]}
     with log.open("wb") as out:
         child = subprocess.Popen(
             ["sh", "-c", command], env={**os.environ, **environment}, stdout=out, stderr=out

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from serving.grpc.conftest import StartChild
+from serving.conftest import StartChild
 from serving_fixtures import wait_until
 
 from expertrag.api.errors import DeadlineExceeded, Unavailable

@@ -169,8 +169,9 @@ def test_a_health_check_without_a_request_ends_alone(
 ) -> None:
     server = start_server()
     with grpc.insecure_channel(server.address) as channel:
+        send: Any = channel.stream_unary("/grpc.health.v1.Health/Check")
         with pytest.raises(grpc.RpcError) as raised:
-            channel.stream_unary("/grpc.health.v1.Health/Check")(iter(messages), timeout=10)
+            send(iter(messages), timeout=10)
         assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert check(channel, "") == SERVING
 
