@@ -114,17 +114,20 @@ class Sessions:
             reading = PassageSession.of(begin(passages), passages)
         if not begun:
             return reading
-        return self._with_checks(context, reading, partial(prompt_of, reading.shown))
+        return self._with_checks(context, reading, partial(prompt_of, reading.shown), sampling)
 
     def _with_checks(
-        self, context: AnswerContext, reading: PassageSession, asked: Callable[[], list[Message]]
+        self,
+        context: AnswerContext,
+        reading: PassageSession,
+        asked: Callable[[], list[Message]],
+        sampling: Sampling,
     ) -> PassageSession:
         """Add what checks an answer after it is written, and corrects a former value in it.
 
         :param asked: returns the prompt that is answered. Neither it nor a check holds a session: a
             cycle would keep the generation of the store open.
         """
-        sampling = reply_sampling(context.request.sampling, reader=self._reading.reader)
         one = Sampling(max_tokens=1, adapter=sampling.adapter)
 
         def verify(answer: str) -> Session:

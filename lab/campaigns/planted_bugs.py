@@ -229,8 +229,8 @@ def hunt(plant: Plant) -> Hunt:
     """Run the campaign that must find a fault, on a copy of the store that has it."""
     with tempfile.TemporaryDirectory() as work:
         for package in (expertrag_common, expertrag_index):
-            folder = Path(next(iter(package.__path__)))
-            shutil.copytree(folder, Path(work) / folder.name)
+            for folder in map(Path, package.__path__):  # an editable one has its modules in two
+                shutil.copytree(folder, Path(work) / folder.name, dirs_exist_ok=True)
         plant_in(plant, Path(work))
         (Path(work) / "sitecustomize.py").write_text(PREFER_COPY, encoding="utf-8")
         arguments = plant.arguments or SIZES[plant.campaign]
