@@ -14,7 +14,7 @@ from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.portions import CHECKED, PassageSession
-from expertrag.answer.reply import Spoken, mark_citations
+from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
 from expertrag.api.errors import InvalidArgument
@@ -125,17 +125,17 @@ class Answering:
         self, context: AnswerContext, reading: PassageSession
     ) -> Iterator[AnswerEvent]:
         """Answer as the text is generated; the citations follow."""
-        spoken, text = self._speak(context, reading), []
-        for delta in spoken:
+        stream, text = self._stream_reply(context, reading), []
+        for delta in stream:
             text.append(delta.text)
             yield delta
         context.meter.count(reading.session)
-        if spoken.abstained:
+        if stream.abstained:
             yield from self._abstain(context.meter, p_sufficient=reading.p_sufficient)
             return
-        written = "".join([*text, join_deltas(spoken.markers).text])
+        written = "".join([*text, join_deltas(stream.markers).text])
         grounded = self._grounder.ground(context, written, reading, reading.p_sufficient)
-        yield from mark_citations(spoken.markers, grounded.grounding)
+        yield from mark_citations(stream.markers, grounded.grounding)
         if note := self._grounder.conflict_note(context, written, reading, grounded.grounding):
             yield DeltaEvent(note)
         yield from self._end(context, reading, grounded, reading.p_sufficient)
@@ -144,19 +144,19 @@ class Answering:
         self, context: AnswerContext, reading: PassageSession, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
         """Withhold the answer until it is known to be supported."""
-        meter, spoken = context.meter, self._speak(context, reading)
+        meter, stream = context.meter, self._stream_reply(context, reading)
         fitted = self._reading.confidence is not None and reading.verify is not None
 
         def is_withheld(*, verdict: bool) -> bool:
             sure = reading.p_sufficient
             doubted = self._policy.withholds_doubtful(sure, verdict=verdict, fitted=fitted)
-            return spoken.abstained or doubted
+            return stream.abstained or doubted
 
         # stop generating once any answer would be withheld; the verdict's bound is checked last
-        said = list(takewhile(lambda _: not is_withheld(verdict=True), spoken))
+        said = list(takewhile(lambda _: not is_withheld(verdict=True), stream))
         meter.count(reading.session)
         p_sufficient = reading.p_sufficient if p_sufficient is None else p_sufficient
-        text = join_deltas([*said, *spoken.markers]).text
+        text = join_deltas([*said, *stream.markers]).text
         if is_withheld(verdict=bool(wording(text).verdict)):
             yield from self._abstain(meter, p_sufficient=p_sufficient)
             return
@@ -173,16 +173,16 @@ class Answering:
             )
             return
         note = DeltaEvent(self._grounder.conflict_note(context, text, reading, grounding))
-        yield join_deltas([*said, *mark_citations(spoken.markers, grounding), note])
+        yield join_deltas([*said, *mark_citations(stream.markers, grounding), note])
         yield from self._end(context, reading, grounded, p_sufficient)
 
-    def _speak(self, context: AnswerContext, reading: PassageSession) -> Spoken:
+    def _stream_reply(self, context: AnswerContext, reading: PassageSession) -> ReplyStream:
         """Read the reply of a session as it is generated."""
         sampling = context.request.sampling
-        return Spoken(
+        return ReplyStream(
             context.meter.stream("generate", reading.deltas),
             reader=is_reply(self._reading, sampling),
-            sure=(lambda: reading.p_sufficient) if sampling.constraint is None else None,
+            p_sufficient=(lambda: reading.p_sufficient) if sampling.constraint is None else None,
         )
 
     def _abstain(

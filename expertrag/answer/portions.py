@@ -49,7 +49,7 @@ CHECKED = 2
 ``GateConstants.unsure`` is .984 with two, .976 with one."""
 
 
-def reads_on(
+def reads_in_portions(
     reading: ReadingPolicy, request: AnswerRequest, passages: Sequence[Passage], *, begun: bool
 ) -> bool:
     """Return whether to read the passages in portions.

@@ -34,7 +34,7 @@ def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
     return replace(sampling, stop=(*sampling.stop, NEXT_PASSAGE), frequency_penalty=penalty)
 
 
-class Spoken:
+class ReplyStream:
     """The pieces of an answer as they come, without its final markers; none for an abstention.
 
     After the iteration, ``abstained`` says whether it was an abstention, and ``markers`` holds the
@@ -46,19 +46,19 @@ class Spoken:
         deltas: Iterator[DeltaEvent],
         *,
         reader: bool,
-        sure: Callable[[], float | None] | None = None,
+        p_sufficient: Callable[[], float | None] | None = None,
     ) -> None:
         """Read the pieces of an answer.
 
-        :param sure: returns the probability that the passages hold the answer, once there is a
-            piece; None if unknown. If given, refusals in the model's own words are withheld when
-            the probability confirms them.
+        :param p_sufficient: returns the probability that the passages hold the answer, once there
+            is a piece; None if unknown. If given, refusals in the model's own words are withheld
+            when the probability confirms them.
         """
         self.abstained = False
         self.markers: list[DeltaEvent] = []
         self._deltas = deltas
         self._reader = reader
-        self._sure = sure
+        self._p_sufficient = p_sufficient
 
     def __iter__(self) -> Iterator[DeltaEvent]:
         """Yield the pieces; the first ones are buffered while they may become an abstention."""
@@ -70,9 +70,9 @@ class Spoken:
                 self.abstained = True
                 return
             begins = self._reader and NOT_FOUND.startswith(text)
-            if not begins and not (may_refuse(text) and self._doubtful):
+            if not begins and not (may_refuse(text) and self._believes_refusal):
                 break
-        if held and refuses(join_deltas(held).text) and self._doubtful:
+        if held and refuses(join_deltas(held).text) and self._believes_refusal:
             self.abstained = True
             return
         for delta in chain(held, self._deltas):
@@ -82,11 +82,11 @@ class Spoken:
                 self.markers.clear()
 
     @property
-    def _doubtful(self) -> bool:
+    def _believes_refusal(self) -> bool:
         """Whether to believe a refusal."""
-        if self._sure is None:
+        if self._p_sufficient is None:
             return False
-        return believes_refusal(self._sure())
+        return believes_refusal(self._p_sufficient())
 
 
 def mark_citations(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:

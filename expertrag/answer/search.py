@@ -87,7 +87,7 @@ def retrieve_passages(
 
 
 def search_for_gate(context: AnswerContext, served: ServedReranker | None) -> SearchResult:
-    """Return the candidates for a question, as the search of its answer finds them first."""
+    """Return the candidates that an answer searches for first; it does not search again."""
     depth = depth_of(_count_wanted(context.request), _reranker(context, served))
     return _search_once(context, context.request.question, depth)
 

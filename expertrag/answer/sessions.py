@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.correction import correct_former_value
-from expertrag.answer.portions import PassageSession, least_doubt, open_session, reads_on
+from expertrag.answer.portions import PassageSession, least_doubt, open_session, reads_in_portions
 from expertrag.answer.reply import draft_of, reply_sampling
 from expertrag.api.contrast import WeakSide
 from expertrag.api.types import AnswerRequest, GateMode, Passage, Sampling
@@ -107,7 +107,7 @@ class Sessions:
                 context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
-        if reads_on(self._reading, request, passages, begun=begun):
+        if reads_in_portions(self._reading, request, passages, begun=begun):
             with context.meter.stage("generate"):
                 reading = open_session(begin, passages, context.meter)
         else:

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+NAME = "expertrag"
+TRACER: Any = None
+"""Starts spans; None without OpenTelemetry."""
+
 try:
     from opentelemetry import propagate, trace
 except ModuleNotFoundError:
-    _INSTALLED = False
+    pass
 else:
-    _INSTALLED = True
-
-NAME = "expertrag"
-TRACER: Any = trace.get_tracer(NAME) if _INSTALLED else None
-"""Starts spans; None without OpenTelemetry."""
+    TRACER = trace.get_tracer(NAME)
 
 Value = str | int | float | bool
 
@@ -44,7 +44,7 @@ class Span:
 @contextmanager
 def call_span(method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Iterator[Span]:
     """Trace a call of the server, as part of the client's trace if its metadata names one."""
-    if not _INSTALLED:
+    if TRACER is None:
         yield Span()
         return
     carrier = {key: value for key, value in metadata or () if isinstance(value, str)}
@@ -60,7 +60,7 @@ def call_span(method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -
 
 def headers() -> tuple[tuple[str, str], ...]:
     """Return the metadata that makes a call of a client part of the current trace."""
-    if not _INSTALLED:
+    if TRACER is None:
         return ()
     carrier: dict[str, str] = {}
     propagate.inject(carrier)

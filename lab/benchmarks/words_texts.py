@@ -85,11 +85,11 @@ def python_texts(source: str) -> Iterator[Text]:
     messages = {id(each) for node in nodes for each in _message_parts(node)}
     parts = {id(v) for n in nodes if isinstance(n, ast.JoinedStr) for v in n.values}
     for node in nodes:
-        if id(node) in docstrings or id(node) in parts:
+        if not isinstance(node, ast.expr) or id(node) in docstrings or id(node) in parts:
             continue
         if (value := _string(node)) is not None:
             kind = Kind.MESSAGE if id(node) in messages else Kind.PHRASES
-            yield Text.of(kind, [(node.lineno, value)])  # type: ignore[attr-defined]
+            yield Text.of(kind, [(node.lineno, value)])
 
 
 def _docstring_texts(first: int, value: str) -> Iterator[Text]:

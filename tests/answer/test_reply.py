@@ -11,7 +11,7 @@ from serving_fixtures import OpenPipeline, TellingGenerator
 
 from expertrag.answer.ground import ground_reply
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.answer.reply import Spoken, draft_of, mark_citations, reply_sampling
+from expertrag.answer.reply import ReplyStream, draft_of, mark_citations, reply_sampling
 from expertrag.api.folding import fold
 from expertrag.api.types import (
     AnswerRequest,
@@ -37,10 +37,10 @@ def deltas(text: str, size: int = 1) -> Iterator[DeltaEvent]:
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("text", ["Paris [2]", "No", "Not in Paris. [1]", " Not", "", "[1]"])
 def test_a_reply_without_abstention_is_yielded_whole(text: str, size: int) -> None:
-    spoken = Spoken(deltas(text, size), reader=True)
-    said = "".join(delta.text for delta in spoken)
-    assert said + "".join(delta.text for delta in spoken.markers) == text
-    assert not spoken.abstained
+    stream = ReplyStream(deltas(text, size), reader=True)
+    said = "".join(delta.text for delta in stream)
+    assert said + "".join(delta.text for delta in stream.markers) == text
+    assert not stream.abstained
 
 
 @pytest.mark.parametrize(
@@ -57,19 +57,19 @@ def test_a_reply_without_abstention_is_yielded_whole(text: str, size: int) -> No
     ],
 )
 def test_markers_wait_for_the_end(text: str, markers: str) -> None:
-    spoken = Spoken(deltas(text), reader=True)
-    assert "".join(delta.text for delta in spoken) == text.removesuffix(markers)
-    assert "".join(delta.text for delta in spoken.markers) == markers
-    plain = Spoken(deltas(text), reader=False)
+    stream = ReplyStream(deltas(text), reader=True)
+    assert "".join(delta.text for delta in stream) == text.removesuffix(markers)
+    assert "".join(delta.text for delta in stream.markers) == markers
+    plain = ReplyStream(deltas(text), reader=False)
     assert "".join(delta.text for delta in plain) == text and not plain.markers
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("text", ["Not in the passages.", "\nNot in the passages. [1]"])
 def test_an_abstention_yields_nothing(text: str, size: int) -> None:
-    spoken = Spoken(deltas(text, size), reader=True)
-    assert list(spoken) == []
-    assert spoken.abstained
+    stream = ReplyStream(deltas(text, size), reader=True)
+    assert list(stream) == []
+    assert stream.abstained
 
 
 @pytest.mark.parametrize(
@@ -83,17 +83,17 @@ def test_a_reader_may_repeat_what_it_copies(
 
 
 def test_buffered_words_are_yielded_as_soon_as_possible() -> None:
-    said = [delta.text for delta in Spoken(deltas("Nothing grows."), reader=True)]
+    said = [delta.text for delta in ReplyStream(deltas("Nothing grows."), reader=True)]
     assert said == list("Nothing grows.")
     stream = deltas("Nor does it.")
-    assert next(iter(Spoken(stream, reader=True))).text == "N"
+    assert next(iter(ReplyStream(stream, reader=True))).text == "N"
     assert next(stream).text == " "  # "Nor" was enough
 
 
 def test_a_plain_model_may_use_the_abstention_text() -> None:
-    spoken = Spoken(deltas(prompt.NOT_FOUND, 5), reader=False)
-    assert "".join(delta.text for delta in spoken) == prompt.NOT_FOUND
-    assert not spoken.abstained
+    stream = ReplyStream(deltas(prompt.NOT_FOUND, 5), reader=False)
+    assert "".join(delta.text for delta in stream) == prompt.NOT_FOUND
+    assert not stream.abstained
 
 
 REFUSAL = "Not in the following lists. Not in the tables."
@@ -105,24 +105,24 @@ REFUSAL = "Not in the following lists. Not in the tables."
 def test_a_refusal_in_other_words_is_an_abstention(
     size: int, reader: bool, sure: float | None
 ) -> None:
-    spoken = Spoken(deltas(REFUSAL, size), reader=reader, sure=lambda: sure)
-    assert list(spoken) == []
-    assert spoken.abstained
+    stream = ReplyStream(deltas(REFUSAL, size), reader=reader, p_sufficient=lambda: sure)
+    assert list(stream) == []
+    assert stream.abstained
 
 
 @pytest.mark.parametrize("reader", [True, False])
 def test_a_refusal_that_the_probability_contradicts_is_yielded(reader: bool) -> None:
     """ "Not mentioned." may be what the passages say."""
-    spoken = Spoken(deltas(REFUSAL), reader=reader, sure=lambda: 0.9)
-    assert "".join(delta.text for delta in spoken) == REFUSAL
-    assert not spoken.abstained
+    stream = ReplyStream(deltas(REFUSAL), reader=reader, p_sufficient=lambda: 0.9)
+    assert "".join(delta.text for delta in stream) == REFUSAL
+    assert not stream.abstained
 
 
 def test_a_doubted_answer_is_yielded_whole() -> None:
     for text in ("Not before March. Then daily.", "The price", "", "No"):
-        spoken = Spoken(deltas(text, 2), reader=True, sure=lambda: 0.1)
-        assert "".join(delta.text for delta in [*spoken, *spoken.markers]) == text
-        assert not spoken.abstained
+        stream = ReplyStream(deltas(text, 2), reader=True, p_sufficient=lambda: 0.1)
+        assert "".join(delta.text for delta in [*stream, *stream.markers]) == text
+        assert not stream.abstained
 
 
 def test_markers_select_passages_and_grounding_selects_spans() -> None:
@@ -170,9 +170,9 @@ def test_one_valid_marker_is_enough() -> None:
 )
 def test_a_wrong_marker_is_corrected(text: str, served: str) -> None:
     found = ground_reply(text, [ROSES, TULIPS], "When to prune roses?")
-    spoken = Spoken(deltas(text), reader=True)
-    assert "".join(delta.text for delta in spoken) + served == f"{text.split(' [')[0]}{served}"
-    assert "".join(delta.text for delta in mark_citations(spoken.markers, found)) == served
+    stream = ReplyStream(deltas(text), reader=True)
+    assert "".join(delta.text for delta in stream) + served == f"{text.split(' [')[0]}{served}"
+    assert "".join(delta.text for delta in mark_citations(stream.markers, found)) == served
     numbers = [f"[{citation.passage}]" for citation in found.citations]
     assert not served or served.strip() == "".join(numbers)
 
