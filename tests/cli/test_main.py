@@ -45,16 +45,14 @@ def test_help_starts_at_once_and_loads_nothing_heavy() -> None:
         "import sys; sys.argv = ['expertrag', '--help']\n"
         "from expertrag.cli.main import main\n"
         "try: main()\n"
-        f"finally: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+        f"finally: print([name for name in {HEAVY!r} if name in sys.modules], len(sys.modules),"
+        " sep='\\n', file=sys.stderr)\n"
     )
-    best = 9.0
-    for _ in range(3):  # seconds of the CPU, the best of three: the machine may be busy
-        before = os.times()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        after = os.times()
-        best = min(best, sum(after[2:4]) - sum(before[2:4]))
-        assert (done.returncode, done.stderr) == (0, "[]\n")
-    assert best < 0.5  # 0.16 s on a quiet machine
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    heavy, modules = done.stderr.splitlines()
+    assert (done.returncode, heavy) == (0, "[]")
+    # What a start costs is what it imports: 0.16 s for 318 modules. Seconds depend on the machine.
+    assert int(modules) < 400
 
 
 def test_every_flag_shows_its_variable() -> None:
