@@ -16,6 +16,7 @@ from expertrag.api.types import (
     GateDecision,
     GateEvent,
     PassagesEvent,
+    TableEvent,
     Usage,
     UsageEvent,
 )
@@ -27,6 +28,7 @@ class AnswerFolder:
     def __init__(self) -> None:
         self._decision: GateDecision | None = None
         self._passages: PassagesEvent | None = None
+        self._table: TableEvent | None = None
         self._deltas: list[DeltaEvent] = []
         self._citations: list[Citation] = []
         self._usage = Usage()
@@ -39,6 +41,8 @@ class AnswerFolder:
                 self._decision = event.decision
             case PassagesEvent():
                 self._passages = event
+            case TableEvent():
+                self._table = event
             case DeltaEvent():
                 self._deltas.append(event)
             case CitationEvent():
@@ -72,6 +76,8 @@ class AnswerFolder:
             logprobs=written.logprobs,
             from_documents=self._done.from_documents,
             unsupported_reason=self._done.unsupported_reason,
+            table=self._table.table if self._table else None,
+            coverage=self._table.coverage if self._table else None,
         )
 
 

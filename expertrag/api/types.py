@@ -9,12 +9,14 @@ from enum import StrEnum
 from expertrag.api.contrast import Contrast
 from expertrag.api.logprobs import TokenLogprob
 from expertrag.api.rerank import RerankMode
+from expertrag.api.tables import AnswerTable, Coverage
 from expertrag.api.turns import Turn
 from expertrag_retriever.types import (
     GateAction,
     GateDecision,
     GateMode,
     Passage,
+    QuestionScope,
     Scalar,
     SearchMode,
 )
@@ -23,9 +25,11 @@ __all__ = [
     "Answer",
     "AnswerEvent",
     "AnswerRequest",
+    "AnswerTable",
     "Citation",
     "CitationEvent",
     "Constraint",
+    "Coverage",
     "DecideRequest",
     "DeltaEvent",
     "DocumentInput",
@@ -39,11 +43,14 @@ __all__ = [
     "ItemStatus",
     "Passage",
     "PassagesEvent",
+    "ProgressEvent",
+    "QuestionScope",
     "RetrieveRequest",
     "RetrieveResult",
     "Sampling",
     "Scalar",
     "SearchMode",
+    "TableEvent",
     "UpdateReport",
     "Usage",
     "UsageEvent",
@@ -128,6 +135,9 @@ class AnswerRequest:
     rewritten by it before the documents are searched.
 
     ``instructions`` are added to the system prompt of the answer; the search does not see them.
+
+    ``scope`` says what the question asks of the documents; None to recognise it. ``as_of``: answer
+    from the versions that were in force on this day (ISO 8601); "" for today.
     """
 
     question: str
@@ -141,6 +151,8 @@ class AnswerRequest:
     history: tuple[Turn, ...] = ()
     rerank: RerankMode = RerankMode.AUTO
     instructions: str = ""
+    scope: QuestionScope | None = None
+    as_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +267,23 @@ class PassagesEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """How far the documents of an answer are read; absent if they are not read one by one."""
+
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableEvent:
+    """The rows of an answer about a set of documents; before its text."""
+
+    table: AnswerTable
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
 class DeltaEvent:
     """The next piece of the answer's text and, if requested, the tokens that end in it."""
 
@@ -302,12 +331,25 @@ class DoneEvent:
     unsupported_reason: str = ""
 
 
-AnswerEvent = GateEvent | PassagesEvent | DeltaEvent | CitationEvent | UsageEvent | DoneEvent
+AnswerEvent = (
+    GateEvent
+    | ProgressEvent
+    | PassagesEvent
+    | TableEvent
+    | DeltaEvent
+    | CitationEvent
+    | UsageEvent
+    | DoneEvent
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: the folded events; fields as in ``DoneEvent``."""
+    """A whole answer: the folded events; fields as in ``DoneEvent``.
+
+    ``table`` and ``coverage``: of an answer about a set of documents, as in ``TableEvent``; else
+    None.
+    """
 
     text: str
     decision: GateDecision
@@ -322,6 +364,18 @@ class Answer:
     logprobs: tuple[TokenLogprob, ...] = ()
     from_documents: bool = False
     unsupported_reason: str = ""
+    table: AnswerTable | None = None
+    coverage: Coverage | None = None
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether the answer is from all documents that match; None if unknown."""
+        return self.coverage.complete if self.coverage else None
+
+    @property
+    def query(self) -> str:
+        """How the rows of ``table`` were selected; "" without a table."""
+        return self.table.query if self.table else ""
 
     @property
     def id(self) -> str:

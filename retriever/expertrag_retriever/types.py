@@ -136,6 +136,29 @@ SIGNAL_GROUPS: Mapping[str, str] = {
 """Groups of a gate's signals in words, by the keys of ``GateDecision.contributions``."""
 
 
+class QuestionScope(StrEnum):
+    """How many documents the answer to a question needs, and what is done with them."""
+
+    LOOKUP = "lookup"
+    """A fact, from the best passages."""
+    LIST = "list"
+    """All documents or rows that match."""
+    COUNT = "count"
+    """How many match."""
+    AGGREGATE = "aggregate"
+    """A sum, an average, the largest or the smallest of a value."""
+    EXISTS = "exists"
+    """Whether any, or every one, matches."""
+    COMPARE = "compare"
+    """Two things, by what the documents say of each."""
+    LATEST = "latest"
+    """The version in force."""
+    TWO_HOPS = "two_hops"
+    """A fact about something that another document names."""
+    DOCUMENT = "document"
+    """A whole document: its summary, or its main points."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateDecision:
     """The gate's choice for one query, with everything needed to explain it.
@@ -154,6 +177,8 @@ class GateDecision:
 
     ``rewritten_question``: the question that was decided on, if the conversation changed it so that
     it stands alone; else "".
+
+    ``scope``: what the question asks of the documents; None for a gate that was asked alone.
 
     ``id`` is the id of the answer: 32 hex digits, "" until the pipeline assigns one. It identifies
     a call, not a decision, so it does not count in ``==``.
@@ -174,6 +199,7 @@ class GateDecision:
     expert: str | None = None
     pattern: str | None = None
     rewritten_question: str = ""
+    scope: QuestionScope | None = None
     id: str = field(default="", compare=False)
 
     @property
