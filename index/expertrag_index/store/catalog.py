@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
@@ -125,6 +125,21 @@ class Catalog:
         with self._reading() as connection:
             values = (document_id, *number, *self._seen.values, first, limit)
             return [chunk_from_row(row) for row in connection.execute(query, values)]
+
+    def texts(self, filter: Filter | None = None) -> Iterator[tuple[DocumentInfo, str]]:
+        """Yield the documents that ``filter`` admits, with their texts, in the order they were
+        added.
+
+        :raises FilterError: unknown field or operator.
+        :raises StoreCorruptError: a row does not match its checksum.
+        """
+        wanted, number = self._build_condition(filter), self._manifest.generation
+        query = f"""{_SELECT}, d.text FROM documents d
+            WHERE {_LIVE_DOCUMENT} AND {wanted.sql} ORDER BY d.row"""
+        with self._reading() as connection:
+            self._check.ensure(connection, number)
+            for row in connection.execute(query, (*(number,) * 4, *wanted.values)):
+                yield _document(row[:-1]), str(row[-1])
 
     def list_skipped(self, after: SkippedFile | None = None, limit: int = 100) -> list[SkippedFile]:
         """List what was skipped when the sources of the store were last read, after ``after``.

@@ -25,6 +25,8 @@ from expertrag_index.store.layout import Layout
 from expertrag_index.store.live import select_keys
 from expertrag_index.store.opening import NONE_OPEN, Generation, OpenParts, open_published
 from expertrag_index.store.schema import LIVE, Seal
+from expertrag_index.tables.database import TableDatabase
+from expertrag_index.tables.extract import TextDocument
 from expertrag_index.types import (
     ChunkHit,
     Filter,
@@ -66,6 +68,7 @@ class Index(GenerationReader):
         self._select = cache_method(self._compute_selection, 32)
         self._terms = cache_method(self._lexical.statistics, 64)
         self._respell = cache_method(self._compute_respelled, 64)
+        self._tables = cache_method(self._compute_tables, 4)
 
     @classmethod
     def open(
@@ -111,6 +114,7 @@ class Index(GenerationReader):
         self._select.cache_clear()
         self._terms.cache_clear()
         self._respell.cache_clear()
+        self._tables.cache_clear()
 
     def rescale(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""
@@ -217,6 +221,13 @@ class Index(GenerationReader):
         """Return a query with misspelled words corrected to words that occur in chunks."""
         return self._respell(query)
 
+    def tables(self, filter: Filter | None = None) -> TableDatabase:
+        """Return the tables of the documents that ``filter`` admits.
+
+        :raises FilterError: unknown field or operator.
+        """
+        return self._tables(canonical(filter or {}))
+
     def best_similarity(
         self, query: Query, filter: Filter | None = None, *, exclude: int | None = None
     ) -> float:
@@ -267,6 +278,15 @@ class Index(GenerationReader):
         self._pool.check_open()
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
             raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")
+
+    def _compute_tables(self, wanted: str) -> TableDatabase:
+        filter = json.loads(wanted) or None
+        return TableDatabase.of(
+            [
+                TextDocument(document.id, document.title, document.source, document.metadata, text)
+                for document, text in self.catalog.texts(filter)
+            ]
+        )
 
     def _compute_respelled(self, query: str) -> str:
         return spelling.respell(query, self._lexical.frequency)

@@ -1,0 +1,231 @@
+"""The conditions of a query: linked values, periods and numbers, each with its possible columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from expertrag.queries.linking import NumberLink, TableLink, ValueLink
+from expertrag.queries.periods import Period
+from expertrag.queries.vocabulary import Word
+from expertrag_index.tables.database import Column, TableDatabase, quote
+
+_NOT = re.compile(
+    r"\b(not|except|excluding|without|other than|isn't|aren't|wasn't|weren't|didn't|nicht|ohne|außer|kein[a-z]*)"
+    r"(?:\s+[\w'-]+){0,2}\s*$",
+    re.IGNORECASE,
+)
+_COMPARISONS = (
+    (">=", r"at least|no less than|from|or more|mindestens|ab"),
+    ("<=", r"at most|no more than|up to|maximum|höchstens|maximal|bis(?: zu)?"),
+    (
+        ">",
+        r"more than|over|above|exceed(?:s|ing|ed)?|greater than|larger than|longer than|higher than|"
+        r"bigger than|older than|mehr als|über|länger als|größer als|höher als|teurer als|plus de",
+    ),
+    (
+        "<",
+        r"less than|under|below|fewer than|smaller than|shorter than|lower than|cheaper than|"
+        r"younger than|weniger als|unter|kürzer als|kleiner als|billiger als|moins de",
+    ),
+)
+_AFTER = (
+    (">=", r"\s*(?:[^\W\d_]+\s)?(?:or|oder)\s(?:more|longer|mehr|länger)"),
+    ("<=", r"\s*(?:[^\W\d_]+\s)?(?:or|oder)\s(?:less|fewer|weniger)"),
+)
+_BETWEEN = re.compile(r"\b(?:between|zwischen)\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition in SQL. ``column``: its column; ``sure``: whether it is surely what was meant.
+
+    ``note``: what was assumed, such as a year that the question does not name.
+    """
+
+    sql: str
+    column: str
+    sure: bool = True
+    note: str = ""
+
+
+def literal(value: str | float) -> str:
+    """Write a value as a literal of SQL."""
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+
+
+def value_conditions(link: TableLink) -> list[list[Condition]]:
+    """Return, for each value that the question names, its possible conditions."""
+    maximal = [one for one in link.values if not _is_part(one, link.values)]
+    by_words: dict[tuple[Word, ...], dict[str, list[ValueLink]]] = {}
+    for one in maximal:
+        by_words.setdefault(one.words, {}).setdefault(one.column.name, []).append(one)
+    slots: dict[str, list[ValueLink]] = {}
+    alternatives: list[list[Condition]] = []
+    linked = {column.name for column, _ in link.columns}
+    for columns in by_words.values():
+        names = [name for name in columns if name in linked] or list(columns)
+        if len(names) == 1:
+            slots.setdefault(names[0], []).extend(columns[names[0]])
+            continue
+        alternatives.append([_value_condition(link, name, columns[name]) for name in names])
+    fixed = [[_value_condition(link, name, links)] for name, links in slots.items()]
+    return fixed + alternatives
+
+
+def _is_part(one: ValueLink, links: Sequence[ValueLink]) -> bool:
+    """Return whether another value holds all words of a link and more, or names the table only."""
+    own = set(one.words)
+    return any(own < set(other.words) and other.exact for other in links)
+
+
+def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> Condition:
+    question = link.parts.question
+    wanted, unwanted = [], []
+    for one in links:
+        negated = _NOT.search(question[: one.words[0].start])
+        (unwanted if negated else wanted).append(one.value)
+    parts = [_among(name, wanted, "IN")] if wanted else []
+    parts += [_among(name, unwanted, "NOT IN")] if unwanted else []
+    # several values for the same words, such as two people of one name
+    spans = [one.words for one in links]
+    sure = all(one.exact for one in links) or len(set(spans)) == len(spans)
+    note = "" if sure else f"“{links[0].words[0].text}” may be any of {len(links)} values"
+    return Condition(" AND ".join(parts), name, sure, note)
+
+
+def _among(name: str, values: Sequence[str], operator: str) -> str:
+    if len(values) == 1:
+        sign = "=" if operator == "IN" else "<>"
+        return f"{quote(name)} {sign} {literal(values[0])}"
+    return f"{quote(name)} {operator} ({', '.join(map(literal, values))})"
+
+
+def period_conditions(link: TableLink, database: TableDatabase) -> list[list[Condition]]:
+    """Return, for each period of the question, its possible conditions.
+
+    Periods next to each other, as in "in May and June", are alternatives of one condition.
+    """
+    dates = [column for column in link.table.columns if column.kind == "date"]
+    linked = [column for column, _ in link.columns if column.kind == "date"]
+    columns = linked[:1] if len(linked) == 1 else linked or dates
+    if not link.parts.periods:
+        return []
+    return [[_joined_periods(link, column, database) for column in columns]]
+
+
+def _joined_periods(link: TableLink, column: Column, database: TableDatabase) -> Condition:
+    parts, notes = [], []
+    for period in link.parts.periods:
+        sql, note = _within(period, link, column, database)
+        parts.append(sql)
+        notes.append(note)
+    sql = parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
+    return Condition(sql, column.name, not any(notes), "; ".join(filter(None, notes)))
+
+
+def _within(
+    period: Period, link: TableLink, column: Column, database: TableDatabase
+) -> tuple[str, str]:
+    name = quote(column.name)
+    if period.first:
+        # a month without a day is within the year, and the end of a day has a time
+        return f"{name} BETWEEN {literal(period.first[:7])} AND {literal(period.last + 'T24')}", ""
+    months = ", ".join(literal(f"{month:02}") for month in period.months)
+    inside = f"substr({name}, 6, 2) IN ({months})"
+    rows = database.run(
+        f"SELECT DISTINCT substr({name}, 1, 4) FROM {quote(link.table.name)} "
+        f"WHERE {inside} ORDER BY 1 DESC"
+    ).rows
+    years = [str(row[0]) for row in rows]
+    if len(years) <= 1:
+        return inside, ""
+    note = f"the question names no year; {period.text} of {', '.join(years)} is counted"
+    return inside, note
+
+
+def number_conditions(link: TableLink) -> list[list[Condition]]:
+    """Return, for each number that a value is compared with, its possible conditions."""
+    numeric = [column for column in link.table.columns if column.kind == "number"]
+    linked = [column for column, _ in link.columns if column.kind == "number"]
+    columns = linked or numeric
+    slots = []
+    numbers = list(link.parts.numbers)
+    while numbers:
+        number = numbers.pop(0)
+        before, after = link.parts.question[: number.start], link.parts.question[number.end :]
+        if _BETWEEN.search(before) and numbers:
+            last = numbers.pop(0)
+            test = f"BETWEEN {number.number} AND {last.number}"
+        elif sign := _comparison(before, after):
+            test = f"{sign} {number.number}"
+        elif _is_limit(number, link):
+            continue
+        else:
+            test = f"= {number.number}"
+        near = _nearest_first(number, columns, link)
+        slots.append([Condition(f"{quote(column.name)} {test}", column.name) for column in near])
+    return slots
+
+
+def limit_of(link: TableLink) -> int | None:
+    """Return the number of "the top 3" or "the five highest"; None without one."""
+    return next((int(n.number) for n in link.parts.numbers if _is_limit(n, link)), None)
+
+
+_LIMITS = re.compile(r"(?:\b(?:top|first|last|the|die|den|letzten|ersten)\s*)$", re.IGNORECASE)
+_SUPERLATIVE = re.compile(
+    r"^\s*(?:most|least|highest|lowest|largest|biggest|smallest|longest|shortest|latest|newest|oldest|"
+    r"\w+est\b|\w+sten\b)",
+    re.IGNORECASE,
+)
+
+
+def _is_limit(number: NumberLink, link: TableLink) -> bool:
+    question = link.parts.question
+    before, after = question[: number.start], question[number.end :]
+    if re.search(r"\btop\s*$", before, re.IGNORECASE):
+        return True
+    return bool(_LIMITS.search(before) and _SUPERLATIVE.match(after)) or bool(
+        _SUPERLATIVE.match(after)
+    )
+
+
+def _comparison(before: str, after: str) -> str:
+    for sign, words in _COMPARISONS:
+        if re.search(
+            rf"\b(?:{words})\s+(?:the\s+|[A-Z]{{3}}\s*)?[€$£]?\s*$", before, re.IGNORECASE
+        ):
+            return sign
+    return next((sign for sign, words in _AFTER if re.match(words, after, re.IGNORECASE)), "")
+
+
+def _nearest_first(number: NumberLink, columns: Sequence[Column], link: TableLink) -> list[Column]:
+    """Return the columns that the number may be of; only the one whose name is next to it."""
+    places = {
+        column.name: min(abs(word.start - number.end) for word in words)
+        for column, words in link.columns
+        if words
+    }
+    named = [column for column in columns if column.name in places]
+    if not named:
+        return list(columns)
+    return [min(named, key=lambda column: places[column.name])]
+
+
+def combinations(slots: Sequence[Sequence[Condition]]) -> Iterator[tuple[Condition, ...]]:
+    """Yield every choice of one condition from each slot, the first choices first."""
+    if not slots:
+        yield ()
+        return
+    for condition in slots[0]:
+        for rest in combinations(slots[1:]):
+            yield (condition, *rest)
+
+
+def by_column(conditions: Sequence[Condition]) -> dict[str, list[Condition]]:
+    """Group conditions by their column."""
+    ordered = sorted(conditions, key=lambda condition: condition.column)
+    return {name: list(group) for name, group in groupby(ordered, key=lambda one: one.column)}

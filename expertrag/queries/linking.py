@@ -1,0 +1,202 @@
+"""Link the words of a question with the tables of a store: names, columns, values, periods.
+
+A query may hold only what is linked here, and a question is understood by a table if all of its
+words are: either they ask, or they are linked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from expertrag.queries.periods import Period, find_periods
+from expertrag.queries.synonyms import have_same_meaning
+from expertrag.queries.vocabulary import Word, fold, same_word, words_of
+from expertrag_index.tables.cells import amount_of
+from expertrag_index.tables.database import Column, Table
+
+_NUMBER = re.compile(
+    r"(?<![\w.,-])(?:[€$£]\s?|EUR\s|USD\s|GBP\s|CHF\s)?(?P<digits>\d[\d.,'’]*\d|\d)(?P<scale>\s?(?:k|thousand|tausend|million|millionen|m)\b)?",
+    re.IGNORECASE,
+)
+_SCALES = {"k": 1_000, "thousand": 1_000, "tausend": 1_000}
+_COMMON_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ValueLink:
+    """Words of a question that name a value of a column.
+
+    ``exact``: whether all of the value's words are in the question.
+    """
+
+    column: Column
+    value: str
+    words: tuple[Word, ...]
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NumberLink:
+    """A number of a question that is not part of a date."""
+
+    number: int | float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionParts:
+    """What every table is linked with."""
+
+    question: str
+    words: tuple[Word, ...]
+    periods: tuple[Period, ...]
+    numbers: tuple[NumberLink, ...]
+
+    @classmethod
+    def of(cls, question: str, today: date) -> QuestionParts:
+        """Read the periods and numbers of a question; its words are what they leave."""
+        periods = find_periods(question, today)
+        spans = [(period.start, period.end) for period in periods]
+        numbers = tuple(_numbers(question, spans))
+        spans += [(number.start, number.end) for number in numbers]
+        words = tuple(
+            word
+            for word in words_of(question)
+            if all(word.end <= start or word.start >= end for start, end in spans)
+        )
+        return cls(question, words, periods, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class TableLink:
+    """A table, and what of a question is linked with it.
+
+    ``unlinked``: words that are neither linked nor about the asking. ``named``: words that name
+    the table.
+    """
+
+    table: Table
+    parts: QuestionParts
+    named: tuple[Word, ...]
+    columns: tuple[tuple[Column, tuple[Word, ...]], ...]
+    values: tuple[ValueLink, ...]
+    unlinked: tuple[Word, ...]
+
+    @property
+    def understood(self) -> bool:
+        """Whether all of the question is linked with this table."""
+        kinds = {column.kind for column in self.table.columns}
+        if self.parts.periods and "date" not in kinds:
+            return False
+        if self.parts.numbers and "number" not in kinds:
+            return False
+        return not self.unlinked and bool(self.named or self.values or self.columns)
+
+    @property
+    def score(self) -> float:
+        """How much of the question is linked; higher is better."""
+        kinds = {column.kind for column in self.table.columns}
+        value_words = {word for link in self.values for word in link.words}
+        column_words = {word for _, words in self.columns for word in words}
+        score = 2.0 * len(self.named) + 1.5 * len(value_words) + 1.2 * len(column_words)
+        score += 1.5 * len(self.parts.periods) * ("date" in kinds)
+        score += 1.0 * len(self.parts.numbers) * ("number" in kinds)
+        return score - 1.5 * len(self.unlinked)
+
+
+def link_tables(parts: QuestionParts, tables: Iterable[Table]) -> list[TableLink]:
+    """Link a question with each table; the best link first."""
+    links = [link_table(parts, table) for table in tables]
+    return sorted(links, key=lambda link: (link.score, -len(link.table.columns)), reverse=True)
+
+
+def link_table(parts: QuestionParts, table: Table) -> TableLink:
+    """Link a question with one table."""
+    names = {word.folded for name in table.names for word in words_of(name)}
+    named = tuple(word for word in parts.words if any(_names(word.folded, name) for name in names))
+    columns = tuple(_link_columns(parts.words, table.columns))
+    values = tuple(_link_values(parts.words, table.columns))
+    linked = {*named, *(word for _, words in columns for word in words)}
+    linked |= {word for link in values for word in link.words}
+    unlinked = tuple(word for word in parts.words if word not in linked and not word.asks)
+    return TableLink(table, parts, named, columns, values, unlinked)
+
+
+def _names(word: str, name: str) -> bool:
+    """Return whether a word of a question names a table or a column."""
+    return same_word(word, name) or have_same_meaning(word, name)
+
+
+def _link_columns(
+    words: Sequence[Word], columns: Iterable[Column]
+) -> Iterator[tuple[Column, tuple[Word, ...]]]:
+    for column in columns:
+        names = [
+            word.folded
+            for word in words_of(re.sub(r"([a-z])([A-Z])", r"\1 \2", column.name).replace("_", " "))
+        ]
+        own = tuple(
+            word
+            for word in words
+            if any(_names(word.folded, name) for name in names if len(name) > 1)
+        )
+        unit = column.unit and tuple(w for w in words if same_word(w.folded, fold(column.unit)))
+        if own or unit:
+            yield column, tuple(dict.fromkeys((*own, *(unit or ()))))
+
+
+def _link_values(words: Sequence[Word], columns: Iterable[Column]) -> Iterator[ValueLink]:
+    for column in columns:
+        if column.kind != "text":
+            continue
+        best: dict[tuple[Word, ...], list[ValueLink]] = {}
+        for value in column.values:
+            if link := _link_value(words, column, value):
+                best.setdefault(link.words, []).append(link)
+        for links in best.values():
+            exact = [link for link in links if link.exact]
+            yield from exact or links
+
+
+def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink | None:
+    """Link words with a value: all of its words, or one that is a name or not about the asking."""
+    parts = [word.folded for word in words_of(value)]
+    if not parts or len(parts) > 12:
+        return None
+    used: list[Word] = []
+    for part in parts:
+        match = next((w for w in words if w not in used and _same_value(w.folded, part)), None)
+        if match is not None:
+            used.append(match)
+    if not used:
+        return None
+    exact = len(used) == len(parts)
+    content = [word for word in used if not word.asks]
+    if not content and not (exact and len(parts) == 1):
+        return None
+    if not exact and len(parts) > 4 and len(content) < 2:
+        return None
+    used.sort(key=lambda word: word.start)
+    return ValueLink(column, value, tuple(used), exact)
+
+
+def _same_value(first: str, second: str) -> bool:
+    if len(first) <= 3 or len(second) <= 3:
+        return first == second
+    return same_word(first, second)
+
+
+def _numbers(question: str, spans: Sequence[tuple[int, int]]) -> Iterator[NumberLink]:
+    for match in _NUMBER.finditer(question):
+        if any(match.start() < end and match.end() > start for start, end in spans):
+            continue
+        amount = amount_of(match["digits"])
+        if amount is None:
+            continue
+        scale = (match["scale"] or "").strip().casefold()
+        factor = _SCALES.get(scale, 1_000_000) if scale else 1
+        yield NumberLink(amount.number * factor, match.start(), match.end())

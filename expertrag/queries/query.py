@@ -1,0 +1,149 @@
+"""Build the queries that a question may mean over one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from expertrag.queries.conditions import (
+    Condition,
+    combinations,
+    limit_of,
+    number_conditions,
+    period_conditions,
+    value_conditions,
+)
+from expertrag.queries.linking import TableLink
+from expertrag.queries.targets import Target, find_targets
+from expertrag_index.tables.database import DOCUMENT, Table, TableDatabase, quote
+from expertrag_retriever.types import QuestionScope
+
+MOST_QUERIES = 24
+"""Most queries that a question is taken to mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableQuery:
+    """A query over one table. ``sql`` computes the answer, ``rows_sql`` selects its rows.
+
+    ``conditions``: what the rows satisfy. ``shown``: columns of ``rows_sql``, without the document.
+    """
+
+    table: Table
+    target: Target
+    conditions: tuple[Condition, ...]
+    shown: tuple[str, ...]
+    currency: str = ""
+
+    @property
+    def where(self) -> str:
+        """The condition in SQL, with its keyword; "" without one."""
+        parts = [condition.sql for condition in self.conditions]
+        if self.target.measure and not self.target.distinct:
+            parts.append(f"{quote(self.target.measure)} IS NOT NULL")
+        return f" WHERE {' AND '.join(parts)}" if parts else ""
+
+    @property
+    def sql(self) -> str:
+        """The query that computes the answer."""
+        target, source = self.target, f"FROM {quote(self.table.name)}{self.where}"
+        if not target.operation:
+            names = ", ".join(map(quote, self.shown))
+            order = ""
+            if target.measure:
+                order = f" ORDER BY {quote(target.measure)}{' DESC' if target.descending else ''}"
+            limit = f" LIMIT {target.limit}" if target.limit else ""
+            return f"SELECT {names} {source}{order}{limit}"
+        value = self._value()
+        keys = [name for name in (target.group, self.currency) if name]
+        if not keys:
+            return f"SELECT {value} {source}"
+        names = ", ".join(map(quote, keys))
+        order = f" ORDER BY {value}{' DESC' if target.descending else ''}"
+        limit = f" LIMIT {target.limit}" if target.limit and target.group else ""
+        return f"SELECT {names}, {value} {source} GROUP BY {names}{order}{limit}"
+
+    def _value(self) -> str:
+        target = self.target
+        if target.operation == "COUNT":
+            return f"COUNT(DISTINCT {quote(target.measure)})" if target.distinct else "COUNT(*)"
+        return f"{target.operation}({quote(target.measure)})"
+
+    @property
+    def rows_sql(self) -> str:
+        """The query that selects the rows that the answer is computed from."""
+        names = ", ".join(map(quote, (DOCUMENT, *self.shown)))
+        target = self.target
+        order = limit = ""
+        if target.measure and not target.operation:
+            order = f" ORDER BY {quote(target.measure)}{' DESC' if target.descending else ''}"
+            limit = f" LIMIT {target.limit}" if target.limit else ""
+        return f"SELECT {names} FROM {quote(self.table.name)}{self.where}{order}{limit}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed."""
+        return tuple(condition.note for condition in self.conditions if condition.note)
+
+
+def find_queries(
+    link: TableLink, scope: QuestionScope, database: TableDatabase
+) -> list[TableQuery]:
+    """Return the queries that a question may mean over a table, the likeliest first."""
+    slots = [
+        *value_conditions(link),
+        *period_conditions(link, database),
+        *number_conditions(link),
+    ]
+    limit = limit_of(link)
+    targets = find_targets(link, scope, limit)
+    return list(islice(_queries(link, targets, slots), MOST_QUERIES))
+
+
+def _queries(
+    link: TableLink, targets: list[Target], slots: list[list[Condition]]
+) -> Iterator[TableQuery]:
+    currency = _currency_column(link.table)
+    for target in targets:
+        for conditions in combinations(slots):
+            shown = _shown_columns(link, target, conditions)
+            computes = target.operation in ("SUM", "AVG")
+            given = any(condition.column == currency for condition in conditions)
+            yield TableQuery(
+                link.table, target, conditions, shown, currency if computes and not given else ""
+            )
+
+
+def _currency_column(table: Table) -> str:
+    """Return the column with currencies, if there are several; "" otherwise."""
+    for column in table.columns:
+        codes = [value for value in column.values if len(value) == 3 and value.isupper()]
+        if len(column.values) > 1 and len(codes) == len(column.values) <= 12:
+            return column.name
+    return ""
+
+
+def _shown_columns(
+    link: TableLink, target: Target, conditions: tuple[Condition, ...]
+) -> tuple[str, ...]:
+    """Return the columns that tell the rows apart, and those that the question is about."""
+    table = link.table
+    names = [column.name for column in table.columns]
+    if table.is_family:
+        key = ["title"] if _distinct(table, "title") else ["title", "file"]
+    else:
+        texts = [column.name for column in table.columns if column.kind == "text"]
+        unique = [column.name for column in table.columns if len(column.values) == table.rows]
+        key = [*unique[:1], *texts[:2]] if table.rows else names[:2]
+    asked = [column.name for column, _ in link.columns]
+    tested = [condition.column for condition in conditions]
+    order = [*key, *([target.measure] if target.measure else []), *asked, *tested]
+    if len(names) <= 6:
+        order += names
+    return tuple(dict.fromkeys(name for name in order if name in names))[:6]
+
+
+def _distinct(table: Table, name: str) -> bool:
+    column = table.column(name)
+    return column is not None and len(column.values) == table.rows

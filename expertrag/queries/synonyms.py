@@ -1,0 +1,63 @@
+"""Words that mean the same in a question and in the name of a column or table.
+
+One line is one meaning, in English and German. Only words that hardly mean anything else in a
+business document are here.
+"""
+
+from __future__ import annotations
+
+from expertrag.queries.vocabulary import fold
+
+_GROUPS = """
+end ends ended ending expire expires expired expiring expiry expiration terminate terminates until validto ende endet enden endete auslaufen ablauf laufzeitende abläuft
+start starts started starting begin begins began beginning commence commencement since validfrom joined hired beginn beginnt begann eintritt angefangen
+renew renews renewed renewal verlängerung verlängert erneuerung
+author authors wrote write written writes writer reported reporter verfasser autor geschrieben verfasst schrieb
+owner owners owns own owned responsible verantwortlich verantwortliche besitzer zuständig
+assignee assigned assignedto handles zugewiesen bearbeiter
+office offices location site works work working worked based located sits city standort ort büro sitzt arbeitet arbeiten
+manager managers manages managed boss supervisor reports leiter vorgesetzter vorgesetzte chef
+amount amounts cost costs price prices fee fees spend spent paid pay charge charged value expensive cheap dear betrag teuer teuerste teuersten günstig billig kosten preis gebühr ausgegeben bezahlt
+duration durations long longer longest short shorter shortest last lasted took minutes hours dauer dauerte gedauert lang länger längste kürzeste
+date day when happened occurred datum tag wann
+employee employees staff person people colleague colleagues who mitarbeiter mitarbeiterin mitarbeitern angestellte personal wer
+incident incidents outage outages vorfall vorfälle vorfällen störung störungen
+contract contracts agreement agreements vertrag verträge verträgen
+invoice invoices bill bills rechnung rechnungen
+expense expenses spending spesen ausgabe ausgaben auslagen
+licence licences license licenses subscription subscriptions lizenz lizenzen
+customer customers client clients kunde kunden
+supplier suppliers vendor vendors lieferant lieferanten anbieter
+meeting meetings minutes protokoll protokolle besprechung besprechungen sitzung sitzungen
+policy policies richtlinie richtlinien
+ticket tickets anfrage anfragen
+project projects projekt projekte projekten
+server servers host hosts machine machines rechner
+order orders bestellung bestellungen auftrag aufträge
+category categories type types kind kinds kategorie art typ
+department departments team teams abteilung abteilungen
+country countries land länder
+status state zustand
+severity schweregrad schwere
+priority priorität
+travel trip trips journey reise reisen reisekosten
+mail mails email emails message messages nachricht nachrichten
+from sender sent sends absender gesendet
+to recipient recipients received empfänger erhalten
+product products produkt produkte artikel
+quantity units stock menge stück bestand
+role position job title rolle stelle funktion
+salary salaries gehalt gehälter
+name names name namen
+seats seat users plätze
+"""
+
+_MEANINGS: dict[str, set[int]] = {}
+for _number, _line in enumerate(_GROUPS.strip().splitlines()):
+    for _word in _line.split():
+        _MEANINGS.setdefault(fold(_word), set()).add(_number)
+
+
+def have_same_meaning(first: str, second: str) -> bool:
+    """Return whether two folded words are in one group."""
+    return not _MEANINGS.get(first, set()).isdisjoint(_MEANINGS.get(second, set()))

@@ -1,0 +1,205 @@
+"""What a query returns: rows, a count, or a value that is computed from rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from expertrag.queries.linking import TableLink
+from expertrag.queries.vocabulary import Word, words_of
+from expertrag_index.tables.database import Column
+from expertrag_retriever.types import QuestionScope
+
+_OPERATIONS = (
+    ("AVG", r"average|mean|on average|durchschnitt\w*|im schnitt|moyenne|promedio"),
+    (
+        "SUM",
+        r"total|sum|altogether|in all|overall|combined|spen[dt]\w*|insgesamt|gesamt\w*|summe|ausgegeben|how much|wie ?viel\b|combien",
+    ),
+)
+_MOST = re.compile(
+    r"\b(most|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|last|"
+    r"youngest|meisten?|höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
+    re.IGNORECASE,
+)
+_LEAST = re.compile(
+    r"\b(least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest|"
+    r"wenigsten?|niedrigste\w*|kleinste\w*|kürzeste\w*|billigste\w*|günstigste\w*|älteste\w*|erste\w*|früheste\w*)\b",
+    re.IGNORECASE,
+)
+_BY_DATE = re.compile(
+    r"\b(latest|newest|most recent|last|earliest|oldest|first|youngest|neueste\w*|jüngste\w*|"
+    r"letzte\w*|älteste\w*|erste\w*|früheste\w*)\b",
+    re.IGNORECASE,
+)
+_SUMMED = re.compile(
+    r"\b(?:spen[dt]\w*|total|in total|altogether|overall|combined|insgesamt|ausgegeben|the most|am meisten)\b",
+    re.IGNORECASE,
+)
+_GROUPS = re.compile(
+    r"\b(?:per|by|for each|for every|each|pro|je|nach)\s+([^\W\d_]+)", re.IGNORECASE
+)
+_DISTINCT = re.compile(
+    r"\b(different|distinct|unique|verschiedene\w*|unterschiedliche\w*)\b", re.IGNORECASE
+)
+_COUNTED = re.compile(
+    r"\b(?:how many|number of|count(?: of)?|wie ?viele|anzahl(?: der)?)\s+(?:(?:different|distinct|unique|verschiedene\w*|of|the|our|der|die)\s+)*([^\W\d_]+)",
+    re.IGNORECASE,
+)
+_IDENTIFIERS = re.compile(
+    r"(?:^|[_ .-])(?:id|no|nr|number|year|jahr|code|zip|plz|phone)$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to select. ``operation``: COUNT, SUM, AVG, MAX, MIN, or "" for the rows themselves.
+
+    ``measure``: column that is computed, or by which the rows are ordered. ``group``: column whose
+    values are compared. ``descending`` and ``limit``: the order and number of rows or groups.
+    """
+
+    operation: str = ""
+    measure: str = ""
+    group: str = ""
+    distinct: bool = False
+    descending: bool = True
+    limit: int | None = None
+
+
+def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> list[Target]:
+    """Return the targets that a question may have, the likeliest first."""
+    question = link.parts.question
+    group = _group(link)
+    if scope is QuestionScope.EXISTS:
+        return [Target("COUNT")]
+    if scope is QuestionScope.COUNT:
+        return list(_counts(link, group))
+    most, least = _MOST.search(question), _LEAST.search(question)
+    if most or least:
+        found = list(_extremes(link, limit, descending=bool(most and not _only_least(most, least))))
+        if found:
+            return found
+    if scope is QuestionScope.LIST:
+        return [Target(limit=limit)]
+    operation = next(
+        (
+            name
+            for name, words in _OPERATIONS
+            if re.search(rf"\b(?:{words})", question, re.IGNORECASE)
+        ),
+        "SUM",
+    )
+    return [Target(operation, column.name, group) for column in measures(link)]
+
+
+def _only_least(most: re.Match[str], least: re.Match[str] | None) -> bool:
+    return least is not None and least.start() < most.start()
+
+
+def _counts(link: TableLink, group: str) -> Iterator[Target]:
+    """Yield how to count: rows, the distinct values of a column, or the sum of a column."""
+    if group:
+        yield Target("COUNT", group=group)
+        return
+    noun = _COUNTED.search(link.parts.question)
+    named = {word.text.casefold() for word in link.named}
+    if noun and noun[1].casefold() not in named:
+        for column, words in link.columns:
+            if all(word.text.casefold() != noun[1].casefold() for word in words):
+                continue
+            if column.kind == "number" and not _IDENTIFIERS.search(column.name):
+                yield Target("SUM", column.name)
+                return
+            if column.kind == "text":
+                yield Target("COUNT", column.name, distinct=True)
+                return
+    yield Target("COUNT")
+
+
+def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterator[Target]:
+    """Yield targets for "which … most": the row, or the group, with the largest value."""
+    question = link.parts.question
+    who = _asked_column(link)
+    linked = [column for column, _ in link.columns]
+    if _BY_DATE.search(question):
+        dates = [column for column in linked if column.kind == "date"]
+        dates = dates or [column for column in link.table.columns if column.kind == "date"]
+        for column in dates:
+            # "latest" is the largest date, "oldest" the smallest
+            yield Target("", column.name, descending=descending, limit=limit or 1)
+        return
+    numbers = measures(link)
+    wanted = [column for column in numbers if column in linked] or numbers
+    if who and _counts_rows(link):
+        yield Target("COUNT", group=who.name, descending=descending, limit=limit or 1)
+        return
+    for column in wanted:
+        if who and (_SUMMED.search(question)):
+            yield Target("SUM", column.name, who.name, descending=descending, limit=limit or 1)
+        else:
+            yield Target("", column.name, descending=descending, limit=limit or 1)
+    if not wanted and who:
+        yield Target("COUNT", group=who.name, descending=descending, limit=limit or 1)
+
+
+def _counts_rows(link: TableLink) -> bool:
+    """Return whether "most" is followed by a name of the table: "wrote the most incidents"."""
+    match = re.search(
+        r"\b(?:most|fewest|least|meisten|wenigsten)\s+([^\W\d_]+)",
+        link.parts.question,
+        re.IGNORECASE,
+    )
+    return bool(match) and any(word.text == match[1] for word in link.named) if match else False
+
+
+def _asked_column(link: TableLink) -> Column | None:
+    """Return the text column that "which …" or "who" asks for, if its values repeat."""
+    asked = re.match(
+        r"\W*(?:\w+\s+)?(?:which|what|who|whose|welche\w*|wer|quel\w*)\b\s*([^\W\d_]*)",
+        link.parts.question,
+        re.IGNORECASE,
+    )
+    if asked is None:
+        return None
+    first = asked[1].casefold()
+    for column, words in link.columns:
+        texts = {word.text.casefold() for word in words}
+        if column.kind == "text" and (first in texts or texts & {"who", "wer"}):
+            return column if len(column.values) < link.table.rows else None
+    return None
+
+
+def _group(link: TableLink) -> str:
+    """Return the column of "per employee" or "by month"; "" without one."""
+    match = _GROUPS.search(link.parts.question)
+    if match is None:
+        return ""
+    word = match[1]
+    for column, words in link.columns:
+        if column.kind == "text" and any(own.text == word for own in words):
+            return column.name
+    return ""
+
+
+def measures(link: TableLink) -> list[Column]:
+    """Return the numeric columns that may be computed; only the linked ones, if there are any."""
+    numeric = [
+        column
+        for column in link.table.columns
+        if column.kind == "number" and not _IDENTIFIERS.search(column.name)
+    ]
+    linked = [
+        column for column, words in link.columns if column in numeric and _by_name(column, words)
+    ]
+    return linked or numeric
+
+
+def _by_name(column: Column, words: Sequence[Word]) -> bool:
+    return bool(words) and bool(words_of(column.name))
+
+
+def counts_distinct(question: str) -> bool:
+    """Return whether a question asks for different values."""
+    return bool(_DISTINCT.search(question))

@@ -1,0 +1,1 @@
+"""Tables that are derived from the documents of a generation, to be queried with SQL."""

@@ -1,0 +1,227 @@
+"""The tables of one generation, in memory, for read-only queries.
+
+They hold only the documents that a reader sees, so that no query can count another one.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from expertrag_index.errors import SearchError
+from expertrag_index.tables.cells import amount_of, date_of
+from expertrag_index.tables.extract import RawTable, TextDocument, record_cells, tables_in
+from expertrag_index.tables.families import family_tables
+from expertrag_index.types import Scalar
+
+DOCUMENT = "_document"
+"""Hidden column with the id of the document that a row comes from."""
+
+MOST_CELLS = 2_000_000
+"""Most cells of all tables; a store with more has no tables."""
+
+_MOST_COLUMNS = 60
+_MOST_ROWS = 10_000
+_SECONDS = 2.0
+_LISTED_VALUES = 400
+"""Most distinct values of a column that are listed for matching with a question."""
+
+Kind = Literal["number", "date", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; ``values``: its distinct texts, if there are few. ``unit``: of all its numbers."""
+
+    name: str
+    kind: Kind
+    values: tuple[str, ...] = ()
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its name in SQL, what else it is called, its columns and its number of rows.
+
+    ``is_family``: whether a row is a whole document.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: int
+    is_family: bool = False
+
+    def column(self, name: str) -> Column | None:
+        """Return a column by its name; None if there is none."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The result of a query. ``more``: whether rows beyond the limit were cut."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Scalar | None, ...], ...]
+    more: bool = False
+
+
+class TableDatabase:
+    """Tables and their rows. Thread-safe; queries can only read."""
+
+    def __init__(self, tables: Iterable[tuple[Table, Sequence[tuple[object, ...]]]]) -> None:
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        self._lock = threading.Lock()
+        self.tables: tuple[Table, ...] = ()
+        for table, rows in tables:
+            names = ", ".join(map(quote, (*(column.name for column in table.columns), DOCUMENT)))
+            self._connection.execute(f"CREATE TABLE {quote(table.name)} ({names})")
+            marks = ", ".join("?" * (len(table.columns) + 1))
+            self._connection.executemany(f"INSERT INTO {quote(table.name)} VALUES ({marks})", rows)
+            self.tables += (table,)
+        self._connection.commit()
+        self._connection.set_authorizer(_allow_reads)
+
+    @classmethod
+    def of(cls, documents: Sequence[TextDocument]) -> TableDatabase:
+        """Derive the tables of documents."""
+        raw = [*_record_tables(documents), *_text_tables(documents)]
+        families = list(family_tables([doc for doc in documents if not doc.is_record]))
+        cells = sum(len(row) for table in (*raw, *families) for _, row in table.rows)
+        if cells > MOST_CELLS:
+            return cls(())
+        taken: set[str] = set()
+        typed = [_type_table(table, taken) for table in raw]
+        typed += [_type_table(table, taken, is_family=True) for table in families]
+        return cls(typed)
+
+    def table(self, name: str) -> Table | None:
+        """Return a table by its name in SQL; None if there is none."""
+        return next((table for table in self.tables if table.name == name), None)
+
+    def run(
+        self, sql: str, values: Sequence[Scalar] = (), should_stop: Callable[[], None] | None = None
+    ) -> Rows:
+        """Run a query.
+
+        :raises SearchError: it is not a query of these tables, or takes longer than 2 s.
+        """
+        end = time.monotonic() + _SECONDS
+        with self._lock:
+            self._connection.set_progress_handler(lambda: int(time.monotonic() > end), 10_000)
+            try:
+                cursor = self._connection.execute(sql, tuple(values))
+                rows = cursor.fetchmany(_MOST_ROWS + 1)
+            except sqlite3.Error as error:
+                raise SearchError(f"the query cannot be run: {error}") from None
+            columns = tuple(column[0] for column in cursor.description or ())
+        if should_stop:
+            should_stop()
+        return Rows(columns, tuple(rows[:_MOST_ROWS]), len(rows) > _MOST_ROWS)
+
+
+def quote(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _allow_reads(action: int, *_: object) -> int:
+    allowed = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
+    return sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
+
+
+def _record_tables(documents: Iterable[TextDocument]) -> Iterable[RawTable]:
+    """Yield one table for each file of records."""
+    files: dict[str, RawTable] = {}
+    for document in documents:
+        if document.is_record and (cells := record_cells(document)):
+            path = document.path
+            key = document.source or str(path)
+            if key not in files:
+                stem = key.rpartition("/")[2].partition(".")[0]
+                folder = str(path.parent).rpartition("/")[2]
+                files[key] = RawTable(tuple(filter(lambda name: name != ".", (stem, folder))))
+            if "#" not in document.id:
+                cells = {"id": document.id, **cells}
+            files[key].rows.append((document.id, cells))
+    return files.values()
+
+
+def _text_tables(documents: Iterable[TextDocument]) -> list[RawTable]:
+    """Return the tables in texts; those with the same header and name in many documents are one."""
+    merged: dict[tuple[object, ...], RawTable] = {}
+    shapes: dict[tuple[str, ...], list[RawTable]] = defaultdict(list)
+    for document in documents:
+        if document.is_record:
+            continue
+        for table in tables_in(document):
+            header = tuple(dict.fromkeys(name for _, row in table.rows for name in row))
+            shapes[header].append(table)
+    for header, tables in shapes.items():
+        for table in tables:
+            known = merged.setdefault((header, table.names[0] if len(tables) < 2 else ""), table)
+            if known is not table:
+                known.rows += table.rows
+                known.names = (
+                    tuple(name for name in known.names if name in table.names) or known.names
+                )
+    return list(merged.values())
+
+
+def _type_table(
+    raw: RawTable, taken: set[str], *, is_family: bool = False
+) -> tuple[Table, list[tuple[object, ...]]]:
+    """Give a table a name and its columns types; returns it with its rows."""
+    names = list(dict.fromkeys(name for _, row in raw.rows for name in row))[:_MOST_COLUMNS]
+    names = _distinct_names(names)
+    columns: list[Column] = []
+    typed: list[list[object]] = []
+    for name in names:
+        column, cells = _type_column(name, [row.get(name) for _, row in raw.rows])
+        columns.append(column)
+        typed.append(cells)
+    ids = [identifier for identifier, _ in raw.rows]
+    rows = list(zip(*typed, ids, strict=True))
+    table = Table(_name(raw.names, taken), raw.names, tuple(columns), len(rows), is_family)
+    return table, rows
+
+
+def _distinct_names(names: Sequence[str]) -> list[str]:
+    """Drop names that SQLite cannot tell apart from earlier ones."""
+    known: dict[str, str] = {DOCUMENT: ""}
+    return [name for name in names if known.setdefault(name.lower(), name) == name]
+
+
+def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, list[object]]:
+    present = [cell for cell in cells if cell is not None and cell != ""]
+    dates = [date_of(cell) for cell in present]
+    if present and all(dates):
+        return Column(name, "date"), [date_of(cell) if cell else None for cell in cells]
+    amounts = [amount_of(cell) for cell in present]
+    units = {amount.unit for amount in amounts if amount}
+    if present and all(amounts) and len(units - {""}) <= 1:
+        numbers = [None if cell is None else amount_of(cell) for cell in cells]
+        unit = next(iter(units - {""}), "")
+        return (
+            Column(name, "number", unit=unit),
+            [number.number if number else None for number in numbers],
+        )
+    texts = list(dict.fromkeys(str(cell) for cell in present))
+    values = tuple(texts[:_LISTED_VALUES]) if len(texts) <= _LISTED_VALUES else ()
+    return Column(name, "text", values), [None if cell is None else str(cell) for cell in cells]
+
+
+def _name(names: Sequence[str], taken: set[str]) -> str:
+    base = re.sub(r"\W+", "_", names[0].casefold()).strip("_")[:40] if names else ""
+    base = base or "table"
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}_{number}", number + 1
+    taken.add(name)
+    return name

@@ -1,0 +1,148 @@
+"""Extract the rows of tables from documents: records, tables in texts, and fields of documents.
+
+Loaders write every table as a header and one line a row, each cell with its column's name
+(``loaders/tables.py``), and a record as one document with its fields as metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from expertrag_index.types import MetadataValue, Scalar
+
+_BAR = " | "
+_RECORD = re.compile(r"(?P<file>.+)#\d+")
+_FIELD = re.compile(r"(?P<name>[^\W\d_][\w /().&'-]{0,39}?)\s?:\s+(?P<value>\S.{0,199})")
+_HEADING = re.compile(r"#{1,6}\s+(.+)")
+_HEAD_LINES = 60
+"""Lines of a document in which fields are looked for."""
+
+HIDDEN = frozenset({"text_fields", "pages", "attachments", "modified", "created", "language"})
+"""Metadata that describes the file, not what the document is about."""
+
+Cells = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDocument:
+    """A document as the tables read it."""
+
+    id: str
+    title: str
+    source: str
+    metadata: Mapping[str, MetadataValue]
+    text: str
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Path of the file, without the number of a record or of a row."""
+        record = _RECORD.fullmatch(self.id)
+        return PurePosixPath(record["file"] if record else self.id)
+
+    @property
+    def is_record(self) -> bool:
+        """Whether the document is one record of a file with several."""
+        return "text_fields" in self.metadata or _RECORD.fullmatch(self.id) is not None
+
+
+@dataclass(slots=True)
+class RawTable:
+    """Rows of one table, as written.
+
+    ``names``: what the table may be called: its file, folder, caption or heading.
+    """
+
+    names: tuple[str, ...]
+    rows: list[tuple[str, dict[str, Scalar]]] = field(default_factory=list)
+    """Pairs of a document's id and the cells of one row, by column."""
+
+
+def record_cells(document: TextDocument) -> dict[str, Scalar]:
+    """Return the fields of a record; those that are not metadata are read from its text."""
+    cells = {
+        name: join_values(value) for name, value in document.metadata.items() if name not in HIDDEN
+    }
+    wanted = document.metadata.get("text_fields", ())
+    names = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+    lines = document.text.split("\n")
+    for name in map(str, names):
+        if name in cells:
+            continue
+        value = next(
+            (line[len(name) + 2 :] for line in lines if line.startswith(f"{name}: ")), None
+        )
+        if value:
+            cells[name] = value
+    ordered = {name: cells[name] for name in map(str, names) if name in cells}
+    return {**ordered, **cells}
+
+
+def join_values(value: MetadataValue) -> Scalar:
+    """Return a value of metadata as one cell."""
+    if isinstance(value, str | int | float | bool):
+        return value
+    return "; ".join(map(str, value))
+
+
+def tables_in(document: TextDocument) -> Iterator[RawTable]:
+    """Yield the tables in a document's text."""
+    heading = caption = ""
+    lines = document.text.split("\n")
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if match := _HEADING.fullmatch(line.strip()):
+            heading, caption = match[1], ""
+        if _BAR in line and at + 1 < len(lines):
+            header = [cell.strip() for cell in line.split(_BAR)]
+            table, at = _read_rows(document, header, lines, at + 1)
+            if len(table) >= 1:
+                names = (caption, heading, document.title, document.path.stem)
+                yield RawTable(tuple(dict.fromkeys(filter(None, names))), table)
+                continue
+        elif line.strip():
+            caption = line.strip() if len(line) <= 100 else ""
+        at += 1
+
+
+def _read_rows(
+    document: TextDocument, header: Sequence[str], lines: Sequence[str], at: int
+) -> tuple[list[tuple[str, dict[str, Scalar]]], int]:
+    """Read the rows below a header; returns them and the index of the line after them."""
+    rows: list[tuple[str, dict[str, Scalar]]] = []
+    while at < len(lines):
+        cells = _row_cells(lines[at], header)
+        if not cells:
+            break
+        rows.append((document.id, cells))
+        at += 1
+    return rows, at
+
+
+def _row_cells(line: str, header: Sequence[str]) -> dict[str, Scalar]:
+    cells: dict[str, Scalar] = {}
+    wanted = iter(header)
+    for cell in line.split(_BAR):
+        name, separator, value = cell.partition(": ")
+        known = next((column for column in wanted if column == name.strip()), None)
+        if not separator or known is None:
+            return {}
+        cells[known] = value.strip()
+    return cells
+
+
+def field_cells(document: TextDocument) -> dict[str, Scalar]:
+    """Return the fields of a whole document: its metadata, and lines such as "Status: closed"."""
+    cells: dict[str, Scalar] = {
+        name: join_values(value) for name, value in document.metadata.items() if name not in HIDDEN
+    }
+    known = {name.casefold() for name in cells}
+    for line in document.text.split("\n", _HEAD_LINES)[:_HEAD_LINES]:
+        match = _FIELD.fullmatch(line.strip())
+        if match and _BAR not in line and match["name"].casefold() not in known:
+            known.add(match["name"].casefold())
+            cells[match["name"]] = match["value"]
+    return cells
