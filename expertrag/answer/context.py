@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode
+from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode, QuestionScope
 from expertrag.llm.base import Message, Session, ShouldStop
 from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter
 from expertrag.stores.served_index import View
 
 if TYPE_CHECKING:
+    from expertrag.queries.linking import TableLink
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
 
@@ -86,6 +87,8 @@ class AnswerContext:
     answer's sequences are computed, for :meth:`Generator.begin`. ``searches`` keeps the results
     by query and number of passages: the answer does not repeat a search of the gate. ``internal``:
     the answer is withheld unless it is probably right, because the model alone cannot know it.
+    ``scope`` is what the question asks of the documents. ``table`` is what it is linked with, if a
+    table of the store answers it.
     """
 
     request: AnswerRequest
@@ -98,6 +101,8 @@ class AnswerContext:
     should_stop: ShouldStop
     searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
     internal: bool = False
+    scope: QuestionScope = QuestionScope.LOOKUP
+    table: TableLink | None = None
 
     @property
     def mode(self) -> GateMode:

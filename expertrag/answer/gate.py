@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from expertrag.answer.served_gate import ServedGate
     from expertrag.config import GateConfig
     from expertrag.llm.base import Generator
+    from expertrag.queries.linking import TableLink
     from expertrag.runtime.meter import Meter
     from expertrag.stores.served_index import View
     from expertrag_retriever.gate.bundle import GateBundle
@@ -103,6 +104,8 @@ class Decider:
         bundle = self._gate.current() if self._gate else None
         if context.asked.about_conversation:
             decision = GateDecision(GateAction.CLOSED_BOOK, context.mode, ABOUT_CONVERSATION)
+        elif context.table is not None and context.mode is GateMode.AUTO:
+            decision = self._decide_by_table(context.table, bundle)
         elif context.mode is GateMode.AUTO:
             decision = self._decide_by_signals(context, answer, bundle, least_doubt)
         else:
@@ -118,6 +121,7 @@ class Decider:
             expert=route.expert,
             pattern=route.pattern,
             rewritten_question=context.asked.rewritten,
+            scope=context.scope,
         )
 
     def is_strict(self, decision: GateDecision) -> bool:
@@ -151,6 +155,15 @@ class Decider:
         with meter.stage("judge"):
             signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
             return float(bundle.sufficiency.probability([signals])[0])
+
+    def _decide_by_table(self, table: TableLink, bundle: GateBundle | None) -> GateDecision:
+        """Retrieve: a table of the store holds all that the question names."""
+        if (budget := self._rate_controller(bundle)) is not None:
+            budget.observe(retrieved=True)
+        reason = (
+            f"The question is about the table “{table.table.name}”, which is counted as a whole."
+        )
+        return GateDecision(GateAction.RETRIEVE, GateMode.AUTO, reason)
 
     def _decide_by_signals(
         self,

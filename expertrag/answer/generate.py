@@ -17,6 +17,7 @@ from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
+from expertrag.answer.tables import answer_from_tables
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import join_deltas
 from expertrag.api.types import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.rerank import ServedReranker
     from expertrag.llm.base import Generator
+    from expertrag.queries.linking import TableLink
     from expertrag.runtime.meter import Meter
 
 Events = Yielding[AnswerEvent, None, None]
@@ -54,6 +56,7 @@ class Answering:
         decider: Decider,
         reranker: ServedReranker | None = None,
     ) -> None:
+        self._generator = generator
         self._model = generator.name
         self._reranker = reranker
         self._reading = reading
@@ -86,6 +89,9 @@ class Answering:
 
     def answer_open_book(self, context: AnswerContext) -> Events:
         """Answer open book: search, read the passages, generate, and ground the answer."""
+        if context.table is not None:
+            yield from self._answer_from_tables(context, context.table)
+            return
         request, meter = context.request, context.meter
         draft = partial(self.sessions.draft, context)
         gathered = gather_passages(context, self._reranker, draft)
@@ -112,6 +118,16 @@ class Answering:
                 yield from self._answer_strictly(context, reading, p_sufficient)
             else:
                 yield from self._answer_with_citations(context, reading)
+
+    def _answer_from_tables(
+        self, context: AnswerContext, table: TableLink
+    ) -> Iterator[AnswerEvent]:
+        """Answer from a table of the store."""
+        for event in answer_from_tables(context, table, self._generator):
+            if isinstance(event, DoneEvent):
+                yield from self._finish(context.meter, event)
+            else:
+                yield event
 
     def _answer_without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:
         """Abstain in STRICT, else answer closed book: the filter admits no passage."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
+from expertrag.answer.tables import link_tables
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
+from expertrag.api.types import AnswerRequest, GateMode, QuestionScope, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.history import in_conversation
@@ -66,8 +67,21 @@ class QuestionReader:
         )
         call.meter.add(turns_dropped=dropped)
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
+        scope = request.scope or QuestionScope.LOOKUP
+        table = None
+        if request.mode is not GateMode.NEVER and not asked.about_conversation:
+            table = link_tables(request, scope, call.view.index)
         return AnswerContext(
-            request, asked, routed, closed_book, policy, call.view, call.meter, call.should_stop
+            request,
+            asked,
+            routed,
+            closed_book,
+            policy,
+            call.view,
+            call.meter,
+            call.should_stop,
+            scope=scope,
+            table=table,
         )
 
     def _read_and_embed(self, request: AnswerRequest, call: Call) -> QuestionInContext:

@@ -11,6 +11,7 @@ from expertrag.queries.linking import NumberLink, TableLink, ValueLink
 from expertrag.queries.periods import Period
 from expertrag.queries.vocabulary import Word
 from expertrag_index.tables.database import Column, TableDatabase, quote
+from expertrag_index.words.porter import stem
 
 _NOT = re.compile(
     r"\b(not|except|excluding|without|other than|isn't|aren't|wasn't|weren't|didn't|nicht|ohne|außer|kein[a-z]*)"
@@ -83,7 +84,8 @@ def _is_part(one: ValueLink, links: Sequence[ValueLink]) -> bool:
 
 def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> Condition:
     question = link.parts.question
-    wanted, unwanted = [], []
+    wanted: list[str] = []
+    unwanted: list[str] = []
     for one in links:
         negated = _NOT.search(question[: one.words[0].start])
         (unwanted if negated else wanted).append(one.value)
@@ -144,6 +146,20 @@ def _within(
         return inside, ""
     note = f"the question names no year; {period.text} of {', '.join(years)} is counted"
     return inside, note
+
+
+def text_conditions(link: TableLink) -> list[list[Condition]]:
+    """Return, for each word that no value equals, the condition that the row's texts hold it."""
+    texts = [quote(column.name) for column in link.table.columns if column.kind == "text"]
+    if not texts:
+        return []
+    slots = []
+    for word in link.contained:
+        part = literal(f"%{stem(word.folded)}%")
+        sql = " OR ".join(f"{name} LIKE {part}" for name in texts)
+        note = f"“{word.text}” is looked for in the texts of the rows"
+        slots.append([Condition(f"({sql})", "", sure=False, note=note)])
+    return slots
 
 
 def number_conditions(link: TableLink) -> list[list[Condition]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from expertrag.queries.periods import Period, find_periods
@@ -22,7 +22,9 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _SCALES = {"k": 1_000, "thousand": 1_000, "tausend": 1_000}
-_COMMON_SHARE = 0.5
+
+MOST_CONTAINED = 2
+"""Most words of a question that are looked for in the texts of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class TableLink:
     """A table, and what of a question is linked with it.
 
     ``unlinked``: words that are neither linked nor about the asking. ``named``: words that name
-    the table.
+    the table. ``contained``: words that are looked for in the texts of the rows, for want of a
+    better link.
     """
 
     table: Table
@@ -85,6 +88,18 @@ class TableLink:
     columns: tuple[tuple[Column, tuple[Word, ...]], ...]
     values: tuple[ValueLink, ...]
     unlinked: tuple[Word, ...]
+    contained: tuple[Word, ...] = ()
+
+    @property
+    def looks_inside(self) -> TableLink | None:
+        """The same link with unlinked words looked for in the rows; None if that says little.
+
+        The rows of a family are documents, of which the table holds only a few fields.
+        """
+        if self.table.is_family or not self.named or len(self.unlinked) > MOST_CONTAINED:
+            return None
+        link = replace(self, unlinked=(), contained=self.unlinked)
+        return link if link.understood else None
 
     @property
     def understood(self) -> bool:

@@ -12,6 +12,7 @@ from expertrag.queries.conditions import (
     limit_of,
     number_conditions,
     period_conditions,
+    text_conditions,
     value_conditions,
 )
 from expertrag.queries.linking import TableLink
@@ -95,6 +96,7 @@ def find_queries(
         *value_conditions(link),
         *period_conditions(link, database),
         *number_conditions(link),
+        *text_conditions(link),
     ]
     limit = limit_of(link)
     targets = find_targets(link, scope, limit)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 
 from expertrag.queries.linking import QuestionParts, TableLink, link_tables
 from expertrag.queries.query import TableQuery, find_queries
@@ -57,7 +58,8 @@ def link_question(question: str, database: TableDatabase, today: date) -> TableL
     """Link a question with the table that it is about; None without tables."""
     links = link_tables(QuestionParts.of(question, today), database.tables)
     understood = [link for link in links if link.understood]
-    return next(iter(understood or links), None)
+    inside = (link.looks_inside for link in links)
+    return next(chain(understood, filter(None, inside), links), None)
 
 
 def run_question(

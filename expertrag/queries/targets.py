@@ -19,7 +19,7 @@ _OPERATIONS = (
     ),
 )
 _MOST = re.compile(
-    r"\b(most|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|last|"
+    r"\b(most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|last|"
     r"youngest|meisten?|höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
     re.IGNORECASE,
 )

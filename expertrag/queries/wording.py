@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from expertrag.api.tables import AnswerTable, Coverage
 from expertrag.queries.result import QueryResult
+from expertrag_index.tables.database import TableDatabase, quote
 from expertrag_retriever.types import QuestionScope, Scalar
 
 LISTED = 30
@@ -24,23 +25,43 @@ def to_table(result: QueryResult) -> AnswerTable:
     """Return the rows of an answer with their documents."""
     computed = result.query.target.operation and result.query.target.group
     if computed:
-        rows, sources = result.values.rows, ()
-        return AnswerTable(result.values.columns, rows, sources, result.query.sql)
+        return AnswerTable(result.values.columns, result.values.rows, (), result.query.sql)
     rows = tuple(row[1:] for row in result.rows.rows)
     sources = tuple((str(row[0]),) for row in result.rows.rows)
     return AnswerTable(result.query.shown, rows, sources, result.query.sql)
 
 
-def to_coverage(result: QueryResult) -> Coverage:
+def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
     """Return what an answer was counted from, and whether it is complete."""
     reasons = list(result.query.notes)
     if result.others:
         reasons.append(f"the question can be read in {result.others + 1} ways")
     if result.rows.more:
         reasons.append(f"only the first {len(result.rows.rows):,} rows are listed")
-    matched = len(result.rows.rows)
+    empty = _count_empty(result, database)
+    if empty:
+        columns = " or ".join(f"“{name}”" for name in _tested(result))
+        reasons.append(f"{empty:,} of {result.total:,} rows have no {columns}")
+    matched, read = len(result.rows.rows), result.total - empty
     complete = None if reasons else True
-    return Coverage(result.total, matched, result.total, 0, complete, "; ".join(reasons))
+    return Coverage(result.total, matched, read, empty, complete, "; ".join(reasons))
+
+
+def _count_empty(result: QueryResult, database: TableDatabase) -> int:
+    """Count the rows that lack a value that is tested or computed: they may match as well."""
+    names = _tested(result)
+    if not names:
+        return 0
+    empty = " OR ".join(f"{quote(name)} IS NULL" for name in names)
+    source = quote(result.query.table.name)
+    (row,) = database.run(f"SELECT COUNT(*) FROM {source} WHERE {empty}").rows
+    return int(row[0] or 0)
+
+
+def _tested(result: QueryResult) -> tuple[str, ...]:
+    measure = result.query.target.measure
+    names = [condition.column for condition in result.query.conditions if condition.column]
+    return tuple(dict.fromkeys([*names, *([measure] if measure else [])]))
 
 
 def to_lines(result: QueryResult, decimals: int) -> list[Line]:

@@ -99,7 +99,7 @@ class Searcher:
         chunks = self._index.chunks([key for key, *_ in best])
         return SearchResult(
             passages=tuple(
-                _passage(chunk, *rest) for chunk, (_, *rest) in zip(chunks, best, strict=True)
+                to_passage(chunk, *rest) for chunk, (_, *rest) in zip(chunks, best, strict=True)
             ),
             vectors_scanned=scanned,
             generation=self._index.generation,
@@ -154,7 +154,10 @@ def _top(hits: Sequence[ChunkHit]) -> float:
     return max(0.0, hits[0].score) if hits else 0.0
 
 
-def _passage(chunk: Chunk, score: float, dense: float, lexical: float) -> Passage:
+def to_passage(
+    chunk: Chunk, score: float = 1.0, dense: float = 0.0, lexical: float = 0.0
+) -> Passage:
+    """Return a chunk as a passage with its scores."""
     return Passage(
         document_id=chunk.document_id,
         ordinal=chunk.ordinal,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from expertrag_index.types import MetadataValue, Scalar
+from expertrag_index.types import Scalar
 
 _BAR = " | "
 _RECORD = re.compile(r"(?P<file>.+)#\d+")
@@ -33,7 +33,7 @@ class TextDocument:
     id: str
     title: str
     source: str
-    metadata: Mapping[str, MetadataValue]
+    metadata: Mapping[str, object]
     text: str
 
     @property
@@ -80,11 +80,11 @@ def record_cells(document: TextDocument) -> dict[str, Scalar]:
     return {**ordered, **cells}
 
 
-def join_values(value: MetadataValue) -> Scalar:
-    """Return a value of metadata as one cell."""
-    if isinstance(value, str | int | float | bool):
-        return value
-    return "; ".join(map(str, value))
+def join_values(value: object) -> Scalar:
+    """Return a value of metadata, a scalar or a list of them, as one cell."""
+    if isinstance(value, list | tuple):
+        return "; ".join(map(str, value))
+    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def tables_in(document: TextDocument) -> Iterator[RawTable]:
