@@ -13,6 +13,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
@@ -111,7 +112,8 @@ def gather_passages(
         meter.add(reranked=reranked.candidates, rerank_skipped=int(bool(reranked.skipped)))
         return reranked.result
 
-    return gather(request.question, request.k, request.steps, search, draft)
+    as_of = date.fromisoformat(request.as_of) if request.as_of else None
+    return gather(request.question, request.k, request.steps, search, draft, as_of)
 
 
 def gather(
@@ -120,11 +122,15 @@ def gather(
     steps: int,
     search: Callable[[str], SearchResult],
     draft: Draft,
+    as_of: date | None = None,
 ) -> Gathered:
-    """Search ``steps`` times, each after the first for the question with a draft answer."""
+    """Search ``steps`` times, each after the first for the question with a draft answer.
+
+    :param as_of: the day on which versions must be in force; None for today.
+    """
 
     def select(result: SearchResult) -> Gathered:
-        versions = newest_versions(question, result.passages)
+        versions = newest_versions(question, result.passages, as_of)
         distinct = _distinct(put_amended_first(question, versions.in_force), k)
         return Gathered(replace(result, passages=distinct), versions.replaced)
 

@@ -4,7 +4,8 @@ Two files are versions of one document if their names and folders differ only in
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
 and reports of several dates are several documents. Years may also be the years of reports, so they
 only order passages that say nearly the same. A question that names an older version is answered
-from that version.
+from that version. A version is in force on a day if it says no later day from which it is
+effective, in its metadata or in a line such as "Effective: 1 March 2026".
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import PurePosixPath
 
 from expertrag.api.types import Passage
 from expertrag_index.build.naming import path_of
+from expertrag_index.tables.cells import date_of
 
 _SAME = 0.4
 """Share of the shorter passage's words that another version's passage on the subject holds."""
@@ -35,6 +38,14 @@ _ASKS_FOR_OLDER = re.compile(
     r"|last year)\b",
     re.I,
 )
+_EFFECTIVE = re.compile(
+    r"^\W*(?:effective(?: (?:date|from|as of|since))?|valid[ _]from|in force (?:from|since)"
+    r"|gültig ab|in kraft (?:seit|ab))\W{1,4}(\d{4}-\d{2}-\d{2}|[^\n.|;]{6,20})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FROM = ("effective", "effective_date", "effective_from", "valid_from", "in_force_from")
+"""Metadata fields with the day from which a version is effective."""
+
 DATE_FIELDS = ("effective", "valid_from", "date", "version", "modified")
 """Metadata fields that date or number a version, the most telling first."""
 
@@ -47,16 +58,20 @@ class Versions:
     replaced: tuple[tuple[Passage, Passage], ...] = ()
 
 
-def newest_versions(question: str, passages: Sequence[Passage]) -> Versions:
+def newest_versions(
+    question: str, passages: Sequence[Passage], as_of: date | None = None
+) -> Versions:
     """Separate the passages of older versions and drafts from those in force.
 
     A passage in force takes the rank of the best passage that it replaces.
 
     :param passages: best first.
+    :param as_of: the day on which a version must be in force; None for today.
     """
-    if asks_for_older(question):
+    if as_of is None and asks_for_older(question):
         return Versions(tuple(passages))
-    marked = [_Marked.of(passage, question) for passage in passages]
+    day = (as_of or date.today()).isoformat()
+    marked = [_Marked.of(passage, question, day) for passage in passages]
     in_force: list[Passage] = []
     replaced: list[tuple[Passage, Passage]] = []
     for one in marked:
@@ -75,7 +90,16 @@ def asks_for_older(question: str) -> bool:
 
 def is_draft(passage: Passage) -> bool:
     """Return whether the path or the status of a passage's document says that it is a draft."""
-    return bool(_DRAFT.search(_Marked.of(passage, "").flags))
+    return bool(_DRAFT.search(_Marked.of(passage, "", "").flags))
+
+
+def effective_from(passage: Passage) -> str:
+    """Return the day from which a passage's document says it is effective, ISO 8601; else ""."""
+    for name in _FROM:
+        if day := date_of(str(passage.metadata.get(name, ""))):
+            return day
+    match = _EFFECTIVE.search(passage.text)
+    return (date_of(match[1].strip(" *_")) or "") if match else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +108,8 @@ class _Marked:
 
     ``family``: path without the marks; empty if the document cannot have versions. ``named``:
     whether the question names its year. ``name`` is of the file; ``flags`` may say that it is a
-    draft or retired.
+    draft or retired. ``effective``: day from which it says it is effective; ``is_future``: whether
+    that is after the day that is asked for.
     """
 
     passage: Passage
@@ -94,9 +119,12 @@ class _Marked:
     named: bool
     name: str
     flags: str
+    effective: str = ""
+    is_future: bool = False
 
     @classmethod
-    def of(cls, passage: Passage, question: str) -> _Marked:
+    def of(cls, passage: Passage, question: str, day: str) -> _Marked:
+        effective = effective_from(passage)
         path = PurePosixPath(path_of(passage.document_id, passage.source))
         family = "" if _DATED.search(path.stem) else _without_marks(path.stem)
         folders = filter(_without_marks, path.parts[:-1])
@@ -108,6 +136,8 @@ class _Marked:
             named=not {*_YEAR.findall(str(path))}.isdisjoint(_YEAR.findall(question)),
             name=path.stem,
             flags=" ".join([*path.parts, str(passage.metadata.get("status", ""))]),
+            effective=effective,
+            is_future=bool(day) and effective > day,
         )
 
     def is_version_of(self, other: _Marked) -> bool:
@@ -116,7 +146,9 @@ class _Marked:
             return True
         if not self.family or self.family != other.family or self.path == other.path:
             return False
-        if self.rank()[1:4] != other.rank()[1:4] or (self.numbers and other.numbers):
+        if self.rank()[1:5] != other.rank()[1:5] or (self.numbers and other.numbers):
+            return True
+        if self.effective and other.effective and self.effective != other.effective:
             return True
         common = len(self.words & other.words)
         return common >= _SAME * max(1, min(len(self.words), len(other.words)))
@@ -127,18 +159,19 @@ class _Marked:
         number = _NUMBER.search(self.name)
         return [int(part) for part in (number[1] or number[2]).split(".")] if number else []
 
-    def rank(self) -> tuple[bool, bool, bool, bool, str, list[int], str]:
+    def rank(self) -> tuple[bool, bool, bool, bool, bool, str, list[int], str]:
         """Order versions: the one that the question names, else the newest one in force."""
         years = _YEAR.findall(self.name) or _YEAR.findall(self.flags)
         dates = (str(self.passage.metadata.get(key, "")) for key in DATE_FIELDS)
         return (
             self.named,
+            not self.is_future,
             not _DRAFT.search(self.flags),
             not _RETIRED.search(self.flags),
             not _COPY.search(self.name),
             max(years, default="9999"),  # a name without a year is the name of the current version
             self.numbers,
-            next(filter(None, dates), ""),
+            self.effective or next(filter(None, dates), ""),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 import pytest
 
@@ -114,3 +115,14 @@ def test_a_question_about_an_older_version_is_answered_from_it(question: str) ->
 def test_documents_without_a_path_have_no_versions() -> None:
     texts = [Passage(name, 0, "Leave.", 0, 6, 1.0) for name in ("leave-2023", "leave-2025")]
     assert newest_versions(QUESTION, texts).in_force == tuple(texts)
+
+
+def test_the_version_in_force_on_a_day_answers() -> None:
+    old = passage("travel-policy-v1.md", "Effective: 1 January 2025\nEUR 40 a day.")
+    new = passage("travel-policy-v2.md", "Effective: 1 January 2026\nEUR 50 a day.")
+    future = passage("travel-policy-v3.md", "Gültig ab: 01.01.2099\nEUR 90 a day.")
+    passages = [future, new, old]
+    assert newest_versions(QUESTION, passages, date(2026, 5, 1)).in_force == (new,)
+    assert newest_versions(QUESTION, passages, date(2025, 5, 1)).in_force == (old,)
+    assert newest_versions(QUESTION, passages, date(2099, 1, 1)).in_force == (future,)
+    assert future not in newest_versions(QUESTION, passages).in_force
