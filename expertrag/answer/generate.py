@@ -18,6 +18,7 @@ from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
 from expertrag.answer.tables import answer_from_tables
+from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import join_deltas
 from expertrag.api.types import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.rerank import ServedReranker
     from expertrag.llm.base import Generator
-    from expertrag.queries.linking import TableLink
     from expertrag.runtime.meter import Meter
 
 Events = Yielding[AnswerEvent, None, None]
@@ -89,8 +89,12 @@ class Answering:
 
     def answer_open_book(self, context: AnswerContext) -> Events:
         """Answer open book: search, read the passages, generate, and ground the answer."""
-        if context.table is not None:
-            yield from self._answer_from_tables(context, context.table)
+        if whole := self._answer_about_set(context):
+            for event in whole:
+                if isinstance(event, DoneEvent):
+                    yield from self._finish(context.meter, event)
+                else:
+                    yield event
             return
         request, meter = context.request, context.meter
         draft = partial(self.sessions.draft, context)
@@ -119,15 +123,13 @@ class Answering:
             else:
                 yield from self._answer_with_citations(context, reading)
 
-    def _answer_from_tables(
-        self, context: AnswerContext, table: TableLink
-    ) -> Iterator[AnswerEvent]:
-        """Answer from a table of the store."""
-        for event in answer_from_tables(context, table, self._generator):
-            if isinstance(event, DoneEvent):
-                yield from self._finish(context.meter, event)
-            else:
-                yield event
+    def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
+        """Answer from a table, or about a whole document; None if a few passages answer."""
+        if context.table is not None:
+            return answer_from_tables(context, context.table, self._generator)
+        if is_about_document(context) and (document := find_document(context)):
+            return answer_about_document(context, document)
+        return None
 
     def _answer_without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:
         """Abstain in STRICT, else answer closed book: the filter admits no passage."""

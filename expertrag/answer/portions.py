@@ -17,12 +17,14 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from expertrag.api.folding import join_deltas
+from expertrag.api.types import QuestionScope
 from expertrag.grounding.agreement import agree
 from expertrag.llm.prompt import ABSTAINS_FROM, Reply, asks_to_explain
 
 if TYPE_CHECKING:
+    from expertrag.answer.context import AnswerContext
     from expertrag.answer.reading_policy import ReadingPolicy
-    from expertrag.api.types import AnswerRequest, DeltaEvent, Passage
+    from expertrag.api.types import DeltaEvent, Passage
     from expertrag.llm.base import Session
     from expertrag.runtime.meter import Meter
 
@@ -38,6 +40,9 @@ CERTAIN = 0.04
 """Doubt below which an answer is not compared with the one of more passages: half of the answers of
 the office share. Comparing these answers as well did not raise the AUROC of right against wrong."""
 
+_SEVERAL = (QuestionScope.TWO_HOPS, QuestionScope.COMPARE)
+"""Scopes of which one passage seldom holds the answer."""
+
 PORTIONS = (1, 3)
 """Numbers of passages that are read before all of them."""
 
@@ -50,18 +55,20 @@ CHECKED = 2
 
 
 def reads_in_portions(
-    reading: ReadingPolicy, request: AnswerRequest, passages: Sequence[Passage], *, begun: bool
+    reading: ReadingPolicy, context: AnswerContext, passages: Sequence[Passage], *, begun: bool
 ) -> bool:
     """Return whether to read the passages in portions.
 
-    Not for an explanation, which may need several passages, and not for several searches. Also not
+    Not for what may need several passages: an explanation, two hops, several searches. Also not
     if the model's turn is not started in the prompt, because the doubt of a constrained text is
     unknown.
     """
+    request = context.request
     return (
         reading.best_first
         and begun
         and request.steps == 1
+        and context.scope not in _SEVERAL
         and len(passages) > 1
         and not asks_to_explain(request.question)
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, search_candidates
 from expertrag.api import validation
-from expertrag.api.types import Passage
+from expertrag.api.types import Passage, QuestionScope
 from expertrag.grounding.amendments import put_amended_first
 from expertrag.grounding.versions import newest_versions
 from expertrag.llm.base import ShouldStop, never_stop
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 
 SPARE = 2
 """Factor of passages to search for over those to return, since some may be duplicates."""
+
+BRIDGED = 3
+"""Passages that a question of two hops reads more than others. Of 150 train questions of hotpotqa,
+.73 have both of their passages in a prompt of five, and .86 in one of eight. Without the second
+search, these are .64 and .75."""
+
+BRIDGE_CHARACTERS = 300
+"""Characters of the best passage that the second search looks for."""
 
 _DUPLICATE = 0.8  # share of the shorter passage's shingles that are in the other
 _SHINGLE = 4  # words
@@ -113,6 +121,8 @@ def gather_passages(
         return reranked.result
 
     as_of = date.fromisoformat(request.as_of) if request.as_of else None
+    if context.scope is QuestionScope.TWO_HOPS and request.steps == 1:
+        return gather_two_hops(request.question, request.k, search, as_of)
     return gather(request.question, request.k, request.steps, search, draft, as_of)
 
 
@@ -128,19 +138,45 @@ def gather(
 
     :param as_of: the day on which versions must be in force; None for today.
     """
-
-    def select(result: SearchResult) -> Gathered:
-        versions = newest_versions(question, result.passages, as_of)
-        distinct = _distinct(put_amended_first(question, versions.in_force), k)
-        return Gathered(replace(result, passages=distinct), versions.replaced)
-
-    gathered = select(search(question))
+    gathered = _select(question, search(question), k, as_of)
     for _ in range(steps - 1):
         if not gathered.passages:
             break
         answer = draft(gathered.passages)
-        gathered = select(_interleave(gathered.result, search(f"{question} {answer}".strip())))
+        both = _interleave(gathered.result, search(f"{question} {answer}".strip()))
+        gathered = _select(question, both, k, as_of)
     return gathered
+
+
+def gather_two_hops(
+    question: str, k: int, search: Callable[[str], SearchResult], as_of: date | None = None
+) -> Gathered:
+    """Search for the question, then for the question with what the best passage says.
+
+    The second search finds what the best passage names, such as the film whose director is asked
+    for. The two best passages of the first search stay in front.
+    """
+    before = search(question)
+    if not before.passages:
+        return Gathered(before)
+    best = before.passages[0]
+    after = search(f"{question} {best.title} {best.text[:BRIDGE_CHARACTERS]}")
+    rest = replace(before, passages=before.passages[2:])
+    both = _interleave(rest, after)
+    first = {(one.document_id, one.ordinal): one for one in (*before.passages[:2], *both.passages)}
+    both = replace(
+        both,
+        passages=tuple(first.values()),
+        vectors_scanned=before.vectors_scanned + after.vectors_scanned,
+    )
+    return _select(question, both, k + BRIDGED, as_of)
+
+
+def _select(question: str, result: SearchResult, k: int, as_of: date | None) -> Gathered:
+    """Select the versions in force, amended first, without near-duplicates."""
+    versions = newest_versions(question, result.passages, as_of)
+    distinct = _distinct(put_amended_first(question, versions.in_force), k)
+    return Gathered(replace(result, passages=distinct), versions.replaced)
 
 
 def _reranker(context: AnswerContext, served: ServedReranker | None) -> ServedReranker | None:

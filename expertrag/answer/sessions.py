@@ -107,7 +107,7 @@ class Sessions:
                 context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
-        if reads_in_portions(self._reading, request, passages, begun=begun):
+        if reads_in_portions(self._reading, context, passages, begun=begun):
             with context.meter.stage("generate"):
                 reading = open_session(begin, passages, context.meter)
         else:

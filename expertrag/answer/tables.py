@@ -136,7 +136,7 @@ def _passages(index: Index, result: QueryResult) -> tuple[Passage, ...]:
 def _citations(
     lines: Sequence[Line], result: QueryResult, passages: Sequence[Passage]
 ) -> Iterator[Citation]:
-    """Yield a citation for each line that names a row; of a computed value, one for each passage."""
+    """Yield a citation for each line that names a row; for a computed value, all passages."""
     ranks = {passage.document_id: rank for rank, passage in enumerate(passages, 1)}
     start = 0
     for line in lines:

@@ -4,8 +4,8 @@ Two files are versions of one document if their names and folders differ only in
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
 and reports of several dates are several documents. Years may also be the years of reports, so they
 only order passages that say nearly the same. A question that names an older version is answered
-from that version. A version is in force on a day if it says no later day from which it is
-effective, in its metadata or in a line such as "Effective: 1 March 2026".
+from that version. A version may say from which day it is effective, in its metadata or
+in a line such as "Effective: 1 March 2026". Before that day, it is not in force.
 """
 
 from __future__ import annotations

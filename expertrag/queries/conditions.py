@@ -14,7 +14,8 @@ from expertrag_index.tables.database import Column, TableDatabase, quote
 from expertrag_index.words.porter import stem
 
 _NOT = re.compile(
-    r"\b(not|except|excluding|without|other than|isn't|aren't|wasn't|weren't|didn't|nicht|ohne|außer|kein[a-z]*)"
+    r"\b(not|except|excluding|without|other than|(?:is|are|was|were|did|do|does)n't"
+    r"|nicht|ohne|außer|kein[a-z]*)"
     r"(?:\s+[\w'-]+){0,2}\s*$",
     re.IGNORECASE,
 )
@@ -23,7 +24,8 @@ _COMPARISONS = (
     ("<=", r"at most|no more than|up to|maximum|höchstens|maximal|bis(?: zu)?"),
     (
         ">",
-        r"more than|over|above|exceed(?:s|ing|ed)?|greater than|larger than|longer than|higher than|"
+        r"more than|over|above|exceed(?:s|ing|ed)?|greater than|larger than|longer than|"
+        r"higher than|"
         r"bigger than|older than|mehr als|über|länger als|größer als|höher als|teurer als|plus de",
     ),
     (
@@ -115,10 +117,10 @@ def period_conditions(link: TableLink, database: TableDatabase) -> list[list[Con
     columns = linked[:1] if len(linked) == 1 else linked or dates
     if not link.parts.periods:
         return []
-    return [[_joined_periods(link, column, database) for column in columns]]
+    return [[_join_periods(link, column, database) for column in columns]]
 
 
-def _joined_periods(link: TableLink, column: Column, database: TableDatabase) -> Condition:
+def _join_periods(link: TableLink, column: Column, database: TableDatabase) -> Condition:
     parts, notes = [], []
     for period in link.parts.periods:
         sql, note = _within(period, link, column, database)

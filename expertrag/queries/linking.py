@@ -1,7 +1,7 @@
 """Link the words of a question with the tables of a store: names, columns, values, periods.
 
-A query may hold only what is linked here, and a question is understood by a table if all of its
-words are: either they ask, or they are linked.
+A query may hold only what is linked here. A table understands a question if each of its words is
+linked, or is about the asking.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from expertrag_index.tables.cells import amount_of
 from expertrag_index.tables.database import Column, Table
 
 _NUMBER = re.compile(
-    r"(?<![\w.,-])(?:[€$£]\s?|EUR\s|USD\s|GBP\s|CHF\s)?(?P<digits>\d[\d.,'’]*\d|\d)(?P<scale>\s?(?:k|thousand|tausend|million|millionen|m)\b)?",
+    r"(?<![\w.,-])(?:[\u20ac$\u00a3]\s?|(?:EUR|USD|GBP|CHF)\s)?"
+    r"(?P<digits>\d[\d.,'\u2019]*\d|\d)"
+    r"(?P<scale>\s?(?:k|thousand|tausend|million|millionen|m)\b)?",
     re.IGNORECASE,
 )
 _SCALES = {"k": 1_000, "thousand": 1_000, "tausend": 1_000}

@@ -41,10 +41,11 @@ _SINCE = re.compile(
     r"\b(since|from|starting|seit|ab|depuis|desde)(?:\s+(?:the|dem|der))?\s*$", re.I
 )
 _UNTIL = re.compile(
-    r"\b(until|till|up to|by(?: the end of)?|through|bis(?: ende)?|jusqu'en|hasta)(?:\s+(?:the|zum))?\s*$",
+    r"\b(until|till|up to|by(?: the end of)?|through|bis(?: ende)?|jusqu'en|hasta)"
+    r"(?:\s+(?:the|zum))?\s*$",
     re.I,
 )
-_BETWEEN = re.compile(r"^\s*(?:and|to|und|bis|until|till|through|-|–|et|y)\s*$", re.I)
+_BETWEEN = re.compile(r"^\s*(?:and|to|und|bis|until|till|through|-|\u2013|et|y)\s*$", re.I)
 _BETWEEN_BEGINS = re.compile(
     r"\b(between|from|zwischen|von|vom|entre|de)(?:\s+(?:the|dem|der))?\s*$", re.I
 )

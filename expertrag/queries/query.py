@@ -109,7 +109,7 @@ def _queries(
     currency = _currency_column(link.table)
     for target in targets:
         for conditions in combinations(slots):
-            shown = _shown_columns(link, target, conditions)
+            shown = _choose_columns(link, target, conditions)
             computes = target.operation in ("SUM", "AVG")
             given = any(condition.column == currency for condition in conditions)
             yield TableQuery(
@@ -126,7 +126,7 @@ def _currency_column(table: Table) -> str:
     return ""
 
 
-def _shown_columns(
+def _choose_columns(
     link: TableLink, target: Target, conditions: tuple[Condition, ...]
 ) -> tuple[str, ...]:
     """Return the columns that tell the rows apart, and those that the question is about."""

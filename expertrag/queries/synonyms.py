@@ -1,6 +1,6 @@
 """Words that mean the same in a question and in the name of a column or table.
 
-One line is one meaning, in English and German. Only words that hardly mean anything else in a
+One entry is one meaning, in English and German; a line that is indented goes on. Only words that hardly mean anything else in a
 business document are here.
 """
 
@@ -9,18 +9,26 @@ from __future__ import annotations
 from expertrag.queries.vocabulary import fold
 
 _GROUPS = """
-end ends ended ending expire expires expired expiring expiry expiration terminate terminates until validto ende endet enden endete auslaufen ablauf laufzeitende abläuft
-start starts started starting begin begins began beginning commence commencement since validfrom joined hired beginn beginnt begann eintritt angefangen
+end ends ended ending expire expires expired expiring expiry expiration terminate terminates
+  until validto ende endet enden endete auslaufen ablauf laufzeitende abläuft
+start starts started starting begin begins began beginning commence commencement since validfrom
+  joined hired beginn beginnt begann eintritt angefangen
 renew renews renewed renewal verlängerung verlängert erneuerung
-author authors wrote write written writes writer reported reporter verfasser autor geschrieben verfasst schrieb
+author authors wrote write written writes writer reported reporter verfasser autor geschrieben
+  verfasst schrieb
 owner owners owns own owned responsible verantwortlich verantwortliche besitzer zuständig
 assignee assigned assignedto handles zugewiesen bearbeiter
-office offices location site works work working worked based located sits city standort ort büro sitzt arbeitet arbeiten
+office offices location site works work working worked based located sits city standort ort büro
+  sitzt arbeitet arbeiten
 manager managers manages managed boss supervisor reports leiter vorgesetzter vorgesetzte chef
-amount amounts cost costs price prices fee fees spend spent paid pay charge charged value expensive cheap dear betrag teuer teuerste teuersten günstig billig kosten preis gebühr ausgegeben bezahlt
-duration durations long longer longest short shorter shortest last lasted took minutes hours dauer dauerte gedauert lang länger längste kürzeste
+amount amounts cost costs price prices fee fees spend spent paid pay charge charged value
+  expensive cheap dear betrag teuer teuerste teuersten günstig billig kosten preis gebühr
+  ausgegeben bezahlt
+duration durations long longer longest short shorter shortest last lasted took minutes hours
+  dauer dauerte gedauert lang länger längste kürzeste
 date day when happened occurred datum tag wann
-employee employees staff person people colleague colleagues who mitarbeiter mitarbeiterin mitarbeitern angestellte personal wer
+employee employees staff person people colleague colleagues who mitarbeiter mitarbeiterin
+  mitarbeitern angestellte personal wer
 incident incidents outage outages vorfall vorfälle vorfällen störung störungen
 contract contracts agreement agreements vertrag verträge verträgen
 invoice invoices bill bills rechnung rechnungen
@@ -53,7 +61,7 @@ seats seat users plätze
 """
 
 _MEANINGS: dict[str, set[int]] = {}
-for _number, _line in enumerate(_GROUPS.strip().splitlines()):
+for _number, _line in enumerate(_GROUPS.replace("\n  ", " ").strip().splitlines()):
     for _word in _line.split():
         _MEANINGS.setdefault(fold(_word), set()).add(_number)
 

@@ -15,7 +15,8 @@ _OPERATIONS = (
     ("AVG", r"average|mean|on average|durchschnitt\w*|im schnitt|moyenne|promedio"),
     (
         "SUM",
-        r"total|sum|altogether|in all|overall|combined|spen[dt]\w*|insgesamt|gesamt\w*|summe|ausgegeben|how much|wie ?viel\b|combien",
+        r"total|sum|altogether|in all|overall|combined|spen[dt]\w*|insgesamt|gesamt\w*|summe"
+        r"|ausgegeben|how much|wie ?viel\b|combien",
     ),
 )
 _MOST = re.compile(
@@ -34,7 +35,8 @@ _BY_DATE = re.compile(
     re.IGNORECASE,
 )
 _SUMMED = re.compile(
-    r"\b(?:spen[dt]\w*|total|in total|altogether|overall|combined|insgesamt|ausgegeben|the most|am meisten)\b",
+    r"\b(?:spen[dt]\w*|total|in total|altogether|overall|combined|insgesamt|ausgegeben|the most"
+    r"|am meisten)\b",
     re.IGNORECASE,
 )
 _GROUPS = re.compile(
@@ -44,7 +46,8 @@ _DISTINCT = re.compile(
     r"\b(different|distinct|unique|verschiedene\w*|unterschiedliche\w*)\b", re.IGNORECASE
 )
 _COUNTED = re.compile(
-    r"\b(?:how many|number of|count(?: of)?|wie ?viele|anzahl(?: der)?)\s+(?:(?:different|distinct|unique|verschiedene\w*|of|the|our|der|die)\s+)*([^\W\d_]+)",
+    r"\b(?:how many|number of|count(?: of)?|wie ?viele|anzahl(?: der)?)\s+"
+    r"(?:(?:different|distinct|unique|verschiedene\w*|of|the|our|der|die)\s+)*([^\W\d_]+)",
     re.IGNORECASE,
 )
 _IDENTIFIERS = re.compile(
@@ -121,7 +124,7 @@ def _counts(link: TableLink, group: str) -> Iterator[Target]:
 def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterator[Target]:
     """Yield targets for "which … most": the row, or the group, with the largest value."""
     question = link.parts.question
-    who = _asked_column(link)
+    who = _find_asked(link)
     linked = [column for column, _ in link.columns]
     if _BY_DATE.search(question):
         dates = [column for column in linked if column.kind == "date"]
@@ -154,7 +157,7 @@ def _counts_rows(link: TableLink) -> bool:
     return bool(match) and any(word.text == match[1] for word in link.named) if match else False
 
 
-def _asked_column(link: TableLink) -> Column | None:
+def _find_asked(link: TableLink) -> Column | None:
     """Return the text column that "which …" or "who" asks for, if its values repeat."""
     asked = re.match(
         r"\W*(?:\w+\s+)?(?:which|what|who|whose|welche\w*|wer|quel\w*)\b\s*([^\W\d_]*)",

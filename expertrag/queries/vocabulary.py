@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from expertrag_index.words.porter import stem
 
-_WORD = re.compile(r"[^\W_]+(?:['’.&/-][^\W_]+)*", re.UNICODE)
+_WORD = re.compile(r"[^\W_]+(?:['\u2019.&/-][^\W_]+)*", re.UNICODE)
 
 _ASKING = frozenset(
     [

@@ -40,7 +40,7 @@ def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
         reasons.append(f"only the first {len(result.rows.rows):,} rows are listed")
     empty = _count_empty(result, database)
     if empty:
-        columns = " or ".join(f"“{name}”" for name in _tested(result))
+        columns = " or ".join(f"“{name}”" for name in _list_tested(result))
         reasons.append(f"{empty:,} of {result.total:,} rows have no {columns}")
     matched, read = len(result.rows.rows), result.total - empty
     complete = None if reasons else True
@@ -49,7 +49,7 @@ def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
 
 def _count_empty(result: QueryResult, database: TableDatabase) -> int:
     """Count the rows that lack a value that is tested or computed: they may match as well."""
-    names = _tested(result)
+    names = _list_tested(result)
     if not names:
         return 0
     empty = " OR ".join(f"{quote(name)} IS NULL" for name in names)
@@ -58,7 +58,7 @@ def _count_empty(result: QueryResult, database: TableDatabase) -> int:
     return int(row[0] or 0)
 
 
-def _tested(result: QueryResult) -> tuple[str, ...]:
+def _list_tested(result: QueryResult) -> tuple[str, ...]:
     measure = result.query.target.measure
     names = [condition.column for condition in result.query.conditions if condition.column]
     return tuple(dict.fromkeys([*names, *([measure] if measure else [])]))
@@ -76,7 +76,7 @@ def to_lines(result: QueryResult, decimals: int) -> list[Line]:
     if target.operation == "COUNT":
         return _count(result)
     if target.operation:
-        return [Line(_computed(result, decimals))]
+        return [Line(_write_computed(result, decimals))]
     return _rows(result)
 
 
@@ -143,14 +143,15 @@ def _cell(result: QueryResult, name: str, cell: Scalar | None) -> str:
     return f"{cell}{unit}"
 
 
-def _computed(result: QueryResult, decimals: int) -> str:
+def _write_computed(result: QueryResult, decimals: int) -> str:
     target = result.query.target
     names = {"SUM": "sum", "AVG": "average", "MAX": "maximum", "MIN": "minimum"}
-    over = f"{names[target.operation]} of “{target.measure}” over {len(result.rows.rows):,} rows of “{_source(result)}”"
+    over = f"over {len(result.rows.rows):,} rows of “{_source(result)}”"
+    what = f"{names[target.operation]} of “{target.measure}” {over}"
     if not result.rows.rows:
         return _nothing(result).text
     amounts = [_amount(result, row, decimals) for row in result.values.rows]
-    return f"{' and '.join(amounts)} ({over})."
+    return f"{' and '.join(amounts)} ({what})."
 
 
 def _amount(result: QueryResult, row: tuple[Scalar | None, ...], decimals: int) -> str:

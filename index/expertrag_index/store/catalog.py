@@ -127,8 +127,7 @@ class Catalog:
             return [chunk_from_row(row) for row in connection.execute(query, values)]
 
     def texts(self, filter: Filter | None = None) -> Iterator[tuple[DocumentInfo, str]]:
-        """Yield the documents that ``filter`` admits, with their texts, in the order they were
-        added.
+        """Yield the documents that ``filter`` admits, with their texts, the oldest first.
 
         :raises FilterError: unknown field or operator.
         :raises StoreCorruptError: a row does not match its checksum.

@@ -13,7 +13,8 @@ from expertrag_index.types import Scalar
 
 _CURRENCY = r"€|\$|£|¥|[A-Z]{3}|Fr\.|CHF|kr"
 _NUMBER = re.compile(
-    rf"(?P<before>(?:{_CURRENCY})\s?)?(?P<sign>[-−–]?)(?P<digits>\d[\d.,'’\u00a0\u202f ]*\d|\d)"
+    rf"(?P<before>(?:{_CURRENCY})\s?)?(?P<sign>[-\u2212\u2013]?)"
+    r"(?P<digits>\d[\d.,'\u2019\u00a0\u202f ]*\d|\d)"
     r"\s?(?P<after>[^\W\d_][\w.]{0,11}|[€$£¥%‰°][\w/]{0,4})?(?:s\b)?",
 )
 _MONTHS = {
@@ -69,7 +70,7 @@ def amount_of(cell: Scalar) -> Amount | None:
     match = _NUMBER.fullmatch(cell.strip())
     if match is None or (match["before"] and match["after"]):
         return None
-    digits = re.sub(r"[\s'’\u00a0\u202f]", "", match["digits"])
+    digits = re.sub(r"[\s'\u2019\u00a0\u202f]", "", match["digits"])
     if digits.isdigit() and len(digits) > 1 and digits[0] == "0":  # a code, such as "007"
         return None
     plain = _plain(digits)

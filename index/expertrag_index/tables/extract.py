@@ -1,7 +1,7 @@
 """Extract the rows of tables from documents: records, tables in texts, and fields of documents.
 
-Loaders write every table as a header and one line a row, each cell with its column's name
-(``loaders/tables.py``), and a record as one document with its fields as metadata.
+Loaders write a table as a header and one line for each row. Each cell has its column's name
+(``loaders/tables.py``). A record is a document with its fields as metadata.
 """
 
 from __future__ import annotations
