@@ -40,7 +40,8 @@ _ASKS_FOR_OLDER = re.compile(
 )
 _EFFECTIVE = re.compile(
     r"^\W*(?:effective(?: (?:date|from|as of|since))?|valid[ _]from|in force (?:from|since)"
-    r"|gültig ab|in kraft (?:seit|ab))\W{1,4}(\d{4}-\d{2}-\d{2}|\d{1,2}\.\s?\d{1,2}\.\s?\d{4}|[^\n.|;]{6,20})",
+    r"|gültig ab|in kraft (?:seit|ab))\W{1,4}(\d{4}-\d{2}-\d{2}"
+    r"|\d{1,2}\.\s?\d{1,2}\.\s?\d{4}|[^\n.|;]{6,20})",
     re.IGNORECASE | re.MULTILINE,
 )
 _FROM = ("effective", "effective_date", "effective_from", "valid_from", "in_force_from")

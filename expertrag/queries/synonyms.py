@@ -1,7 +1,7 @@
 """Words that mean the same in a question and in the name of a column or table.
 
-One entry is one meaning, in English and German; a line that is indented goes on. Only words that hardly mean anything else in a
-business document are here.
+One entry is one meaning, in English and German; a line that is indented goes on. Only words that
+hardly mean anything else in a business document are here.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ _OPERATIONS = (
     ),
 )
 _MOST = re.compile(
-    r"\b(most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|last|"
-    r"youngest|meisten?|höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
+    r"\b(most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|"
+    r"last|youngest|meisten?|höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
     re.IGNORECASE,
 )
 _LEAST = re.compile(

@@ -20,6 +20,8 @@ _HEADING = re.compile(r"#{1,6}\s+(.+)")
 _HEAD_LINES = 60
 """Lines of a document in which fields are looked for."""
 
+_LONGEST_CAPTION = 100
+
 HIDDEN = frozenset({"text_fields", "pages", "attachments", "modified", "created", "language"})
 """Metadata that describes the file, not what the document is about."""
 
@@ -96,16 +98,23 @@ def tables_in(document: TextDocument) -> Iterator[RawTable]:
         line = lines[at]
         if match := _HEADING.fullmatch(line.strip()):
             heading, caption = match[1], ""
-        if _BAR in line and at + 1 < len(lines):
+        elif _BAR in line and at + 1 < len(lines):
             header = [cell.strip() for cell in line.split(_BAR)]
             table, at = _read_rows(document, header, lines, at + 1)
             if len(table) >= 1:
                 names = (caption, heading, document.title, document.path.stem)
                 yield RawTable(tuple(dict.fromkeys(filter(None, names))), table)
                 continue
-        elif line.strip():
-            caption = line.strip() if len(line) <= 100 else ""
+        elif not _HEADING.fullmatch(line.strip()):
+            caption = _find_caption(line.strip(), caption)
         at += 1
+
+
+def _find_caption(line: str, before: str) -> str:
+    """Return the caption of a table that begins after a line: the line above, or "Table 3: …"."""
+    if not line:
+        return before if before.endswith(":") or before.startswith("Tab") else ""
+    return line if len(line) <= _LONGEST_CAPTION else ""
 
 
 def _read_rows(
