@@ -98,7 +98,8 @@ class TableLink:
 
         The rows of a family are documents, of which the table holds only a few fields.
         """
-        if self.table.is_family or not self.named or len(self.unlinked) > MOST_CONTAINED:
+        named = any(not word.asks for word in self.named)
+        if self.table.is_family or not named or len(self.unlinked) > MOST_CONTAINED:
             return None
         link = replace(self, unlinked=(), contained=self.unlinked)
         return link if link.understood else None

@@ -31,7 +31,7 @@ _HALF = re.compile(
     re.IGNORECASE,
 )
 _ISO_MONTH = re.compile(r"\b(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])\b(?!-)")
-_YEAR = re.compile(r"(?<![\d.,-])(?P<year>19\d\d|20\d\d)(?![\d-]|[.,]\d)")
+_YEAR = re.compile(r"(?<![\d.,-])(?P<year>19\d\d|20\d\d)(?![\w-]|[.,]\d)")
 _ORDER = {"first": 1, "second": 2, "third": 3, "fourth": 4, "erste": 1, "zweite": 2, "dritte": 3}
 _BEFORE = re.compile(
     r"\b(before|prior to|earlier than|vor|bis vor|avant|antes de)(?:\s+(?:the|dem|der))?\s*$", re.I

@@ -20,12 +20,12 @@ _OPERATIONS = (
     ),
 )
 _MOST = re.compile(
-    r"\b(most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|"
+    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|"
     r"last|youngest|meisten?|höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
     re.IGNORECASE,
 )
 _LEAST = re.compile(
-    r"\b(least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest|"
+    r"\b((?<!at )least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest|"
     r"wenigsten?|niedrigste\w*|kleinste\w*|kürzeste\w*|billigste\w*|günstigste\w*|älteste\w*|erste\w*|früheste\w*)\b",
     re.IGNORECASE,
 )
@@ -42,14 +42,7 @@ _SUMMED = re.compile(
 _GROUPS = re.compile(
     r"\b(?:per|by|for each|for every|each|pro|je|nach)\s+([^\W\d_]+)", re.IGNORECASE
 )
-_DISTINCT = re.compile(
-    r"\b(different|distinct|unique|verschiedene\w*|unterschiedliche\w*)\b", re.IGNORECASE
-)
-_COUNTED = re.compile(
-    r"\b(?:how many|number of|count(?: of)?|wie ?viele|anzahl(?: der)?)\s+"
-    r"(?:(?:different|distinct|unique|verschiedene\w*|of|the|our|der|die)\s+)*([^\W\d_]+)",
-    re.IGNORECASE,
-)
+_COUNTED = re.compile(r"\b(?:how many|number of|count(?: of)?|wie ?viele|anzahl)\b", re.IGNORECASE)
 _IDENTIFIERS = re.compile(
     r"(?:^|[_ .-])(?:id|no|nr|number|year|jahr|code|zip|plz|phone)$", re.IGNORECASE
 )
@@ -106,11 +99,10 @@ def _counts(link: TableLink, group: str) -> Iterator[Target]:
     if group:
         yield Target("COUNT", group=group)
         return
-    noun = _COUNTED.search(link.parts.question)
-    named = {word.text.casefold() for word in link.named}
-    if noun and noun[1].casefold() not in named:
+    noun = _find_counted(link)
+    if noun is not None and noun not in link.named:
         for column, words in link.columns:
-            if all(word.text.casefold() != noun[1].casefold() for word in words):
+            if noun not in words:
                 continue
             if column.kind == "number" and not _IDENTIFIERS.search(column.name):
                 yield Target("SUM", column.name)
@@ -119,6 +111,13 @@ def _counts(link: TableLink, group: str) -> Iterator[Target]:
                 yield Target("COUNT", column.name, distinct=True)
                 return
     yield Target("COUNT")
+
+
+def _find_counted(link: TableLink) -> Word | None:
+    """Return the word that says what is counted: the first after "how many" that does not ask."""
+    match = _COUNTED.search(link.parts.question)
+    after = match.end() if match else 0
+    return next((word for word in link.parts.words if word.start >= after and not word.asks), None)
 
 
 def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterator[Target]:
@@ -201,8 +200,3 @@ def measures(link: TableLink) -> list[Column]:
 
 def _by_name(column: Column, words: Sequence[Word]) -> bool:
     return bool(words) and bool(words_of(column.name))
-
-
-def counts_distinct(question: str) -> bool:
-    """Return whether a question asks for different values."""
-    return bool(_DISTINCT.search(question))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
 
 from expertrag_index.words.porter import stem
+
+_LEAST_LETTERS = 6
+"""Letters of a word that may have a typing error."""
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019.&/-][^\W_]+)*", re.UNICODE)
 
@@ -602,7 +606,19 @@ class Word:
     @property
     def asks(self) -> bool:
         """Whether the word is about the asking."""
-        return self.text.casefold() in _ASKING or self.folded in _ASKING
+        return asks(self.text.casefold()) or asks(self.folded)
+
+
+@functools.lru_cache(maxsize=4096)
+def asks(word: str) -> bool:
+    """Return whether a word in lower case is about the asking, if need be with a typing error."""
+    if word in _ASKING:
+        return True
+    return len(word) >= _LEAST_LETTERS and any(
+        _differ_by_one(*sorted((word, known), key=len)) or _is_swap(word, known)
+        for known in _ASKING
+        if len(known) >= _LEAST_LETTERS
+    )
 
 
 def words_of(text: str) -> list[Word]:

@@ -1,0 +1,120 @@
+"""Questions about tables, from their words to the numbers."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from company_tables import company
+
+from expertrag.queries.result import QueryResult, count_decimals, link_question, run_question
+from expertrag.queries.wording import to_coverage, to_lines, to_table
+from expertrag_retriever.types import QuestionScope
+
+DATABASE = company()
+TODAY = date(2026, 12, 1)
+COUNT, LIST = QuestionScope.COUNT, QuestionScope.LIST
+AGGREGATE, EXISTS = QuestionScope.AGGREGATE, QuestionScope.EXISTS
+
+
+def ask(question: str, scope: QuestionScope) -> QueryResult:
+    link = link_question(question, DATABASE, TODAY)
+    assert link is not None
+    assert link.understood, link.unlinked
+    result = run_question(link, scope, DATABASE)
+    assert result is not None
+    return result
+
+
+def word(question: str, scope: QuestionScope) -> str:
+    result = ask(question, scope)
+    decimals = count_decimals(result.query, DATABASE) if result.query.target.measure else 0
+    return "\n".join(line.text for line in to_lines(result, decimals))
+
+
+@pytest.mark.parametrize(
+    ("question", "scope", "text"),
+    [
+        ("What did we spend on travel in Q2 2026?", AGGREGATE, "2,344.61 EUR"),
+        ("How much has Ben Okoro spent on meals?", AGGREGATE, "45.10 EUR"),
+        ("how much did Ben Okoro spend in may 2026", AGGREGATE, "1,245.10 EUR"),
+        ("What was the average duration of the incidents?", AGGREGATE, "80.00 minutes"),
+        ("Which employee spent most on travel?", AGGREGATE, "- Ben Okoro: 1,200.00 EUR"),
+        ("What is the longest incident?", AGGREGATE, "- Certificate expired on gateway 3"),
+        ("What was the first incident?", AGGREGATE, "- Certificate expired on gateway 1"),
+        ("How many incidents happened in May?", COUNT, "2 of 3"),
+        ("Wie viele Vorfälle gab es im April?", COUNT, "1 of 3"),
+        ("How many incidents were there?", COUNT, "3 (all rows"),
+        ("How many incidents of high severity took more than 60 minutes?", COUNT, "1 of 3"),
+        ("how many diferent categories are there in the expenses", COUNT, "3 different values"),
+        ("How many incidents were there in August 2026?", COUNT, "0: none of the 3"),
+        ("Did Cara Voss have any expenses in May or June 2026?", EXISTS, "Yes, 1 of 5"),
+        ("Are there any expenses for hotels?", EXISTS, "No, none of the 5"),
+        ("Do all people work in Berlin?", EXISTS, "No, 2 of 3"),
+    ],
+)
+def test_numbers(question: str, scope: QuestionScope, text: str) -> None:
+    assert word(question, scope).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Who works in Berlin?", {"Ben Okoro", "Cara Voss"}),
+        ("Which people do not work in Oslo?", {"Ben Okoro", "Cara Voss"}),
+        ("Which servers have more than 100 GB of RAM?", {"beta"}),
+        ("Servers with at least 64 GB of RAM", {"alpha", "beta"}),
+        (
+            "Which incidents were there in May and June 2026?",
+            {"Disk full on backup 2", "Certificate expired on gateway 3"},
+        ),
+        ("Welche Mitarbeiter arbeiten in Oslo?", {"Ada Lund"}),
+    ],
+)
+def test_lists(question: str, names: set[str]) -> None:
+    result = ask(question, LIST)
+    assert {row[0] for row in to_table(result).rows} == names
+    assert to_coverage(result, DATABASE).complete is True
+    assert set(result.documents) == {source for (source,) in to_table(result).sources}
+
+
+def test_rows_without_a_tested_value_leave_the_answer_open() -> None:
+    coverage = to_coverage(ask("Who has the manager Ben Okoro?", LIST), DATABASE)
+    assert (coverage.complete, coverage.left_out) == (None, 1)
+    assert "1 of 3 rows have no “manager”" in coverage.reason
+
+
+def test_a_month_of_several_years_is_named() -> None:
+    coverage = to_coverage(ask("What were the expenses in June?", AGGREGATE), DATABASE)
+    assert coverage.complete is None
+    assert "2026, 2025" in coverage.reason
+
+
+def test_equal_maxima_are_all_named() -> None:
+    text = word("Which office has the most people?", AGGREGATE)
+    assert text.startswith("- Berlin: 2")
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Who is the king of Norway?", "How many moons does Jupiter have?", "What is a certificate?"],
+)
+def test_other_questions_are_not_understood(question: str) -> None:
+    link = link_question(question, DATABASE, TODAY)
+    assert link is None or not link.understood
+
+
+def test_a_model_chooses_among_readings() -> None:
+    asked: list[list[str]] = []
+
+    def choose(_: str, queries: list[str]) -> str:
+        asked.append(list(queries))
+        return queries[-1]
+
+    link = link_question("Show the entries of Ada Lund and Ben Okoro", DATABASE, TODAY)
+    assert link is not None
+    result = run_question(link, LIST, DATABASE, choose)  # type: ignore[arg-type]
+    assert result is not None
+    if asked:
+        assert result.query.sql == asked[0][-1]
+        assert to_coverage(result, DATABASE).complete is None
