@@ -132,6 +132,10 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             "eval_office", "--work", str(scratch), "--model", SMALL, "--limit", "1",
             "--kinds", "fact", "us_missing",
         ],
+        "eval-many": [
+            "eval_many", "--work", str(scratch), "--model", SMALL, "--limit", "1",
+            "--kinds", "count", "--folders", "brightwater", "--parts", "questions", "access",
+        ],
         "eval-experts": [
             "eval_experts", *on, "--bundle", DOMAINS,
             "--systems", "base", "router", "--sets", "pydocs",

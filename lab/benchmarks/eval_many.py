@@ -1,0 +1,194 @@
+"""Evaluate answers about sets of documents: lists, counts, sums, versions, two hops, summaries.
+
+    python lab/benchmarks/eval_many.py --split choose --json FILE
+
+Writes the folders of ``many/`` below ``--work``, builds their stores, and asks their questions.
+Choose with the half ``choose``; the half ``test`` is for reports. Answers are kept (``many/
+stores.py``), so an interrupted run can be resumed. With ``--json FILE.json``, the answers and
+verdicts are written to FILE.jsonl, one a line.
+
+Part ``access`` asks over a store whose other half carries an access label (``many/access.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import results_file
+from many import access
+from many.answer import Given
+from many.figures import Judged, figures, seconds
+from many.folders import FOLDERS, questions
+from many.question import KINDS, OVER_SETS, SPLITS, STYLES, Question
+from many.stores import SERVICE, Answers, prepare
+from reader_figures import HEADER
+
+from expertrag.api.types import GateMode
+from expertrag.cli.progress import progress
+from expertrag.llm.load.loading import quiet
+from expertrag_index.types import Progress
+
+MODEL = "qwen2.5-coder-1.5b-instruct"
+MODES = (GateMode.AUTO, GateMode.STRICT)
+QUESTIONS, ACCESS = PARTS = ("questions", "access")
+CODE = (*SERVICE, "lab/benchmarks/many", "lab/benchmarks/eval_many.py")
+
+
+def main() -> None:
+    """Ask, print the figures, and optionally write JSON."""
+    parser = results_file.parser(__doc__, "--work")
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[QUESTIONS])
+    parser.add_argument("--split", choices=SPLITS, help="one half of the questions; default: both")
+    parser.add_argument("--modes", nargs="+", type=GateMode, choices=MODES, default=MODES[:1])
+    parser.add_argument("--folders", nargs="+", choices=[*FOLDERS], default=[*FOLDERS])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--styles", nargs="+", choices=STYLES, default=STYLES)
+    parser.add_argument("--limit", type=int, help="maximum per kind, drawn at random")
+    parser.add_argument("--show", action="store_true", help="print the answers that are not right")
+    parser.add_argument("--list", action="store_true", help="print the questions, and ask nothing")
+    given = parser.parse_args()
+    splits = (given.split,) if given.split else SPLITS
+    asked = [
+        item
+        for item in chosen(splits, given.kinds, given.folders, given.limit)
+        if item.style in given.styles
+    ]
+    if given.list:
+        print("\n".join(f"{item.id}: {item.text} {item.expected}" for item in asked))
+        return
+    answers = Answers(given.work / "many", given.model)
+    body: dict[str, object] = {"inputs": _inputs(given.model, splits, asked)}
+    judged: dict[str, list[Judged]] = {}
+    with progress() as report, quiet():
+        if QUESTIONS in given.parts:
+            judged = ask(answers, given.work / "many", asked, given.modes, report)
+        if ACCESS in given.parts:
+            body["access"] = ask_restricted(answers, given.work / "many", asked, report)
+    if given.show:
+        print("\n".join(line for some in judged.values() for line in shown(some)))
+    body |= tables(judged)
+    if ACCESS in given.parts:
+        print(f"\naccess: {json.dumps(body['access'], ensure_ascii=False, default=str)[:2000]}")
+    print(f"\nanswers: {answers.path}")
+    write_answers(given.json, judged)
+    results_file.write(given.json, body, CODE)
+
+
+def chosen(
+    splits: Sequence[str], kinds: Sequence[str], folders: Sequence[str], limit: int | None
+) -> list[Question]:
+    """Select questions; with a limit, draw that many of each kind."""
+    result = []
+    every = questions()
+    for kind in kinds:
+        some = [
+            item
+            for item in every
+            if item.kind == kind and item.split in splits and item.folder in folders
+        ]
+        result += some if limit is None else random.Random(0).sample(some, min(limit, len(some)))
+    return result
+
+
+def ask(
+    answers: Answers,
+    work: Path,
+    asked: Sequence[Question],
+    modes: Sequence[GateMode],
+    report: Progress,
+) -> dict[str, list[Judged]]:
+    """Ask the questions of each folder on its store; return the judged answers by mode."""
+    result: dict[str, list[Judged]] = {str(mode): [] for mode in modes}
+    for name in dict.fromkeys(item.folder for item in asked):
+        store = prepare(work, name, FOLDERS[name].write(), report)
+        pairs = [(item, mode) for mode in modes for item in asked if item.folder == name]
+        for (item, mode), given in zip(pairs, answers.ask(store, pairs, report), strict=True):
+            result[str(mode)].append(Judged.of(item, given))
+    return result
+
+
+def ask_restricted(
+    answers: Answers, work: Path, asked: Sequence[Question], report: Progress
+) -> dict[str, object]:
+    """Ask as a caller who must not see half of the documents; count what it learns of them."""
+    pairs: list[tuple[Question, Given]] = []
+    for name in dict.fromkeys(item.folder for item in asked):
+        files, every = FOLDERS[name].write(), FOLDERS[name].questions()
+        hidden = access.twins(files, every)
+        store = prepare(work, f"{name}_access", files, report, hidden=hidden)
+        some = [item for item in asked if item.folder == name and item.kind in OVER_SETS]
+        some += access.attacks(name)
+        given = answers.ask(
+            store, [(item, GateMode.AUTO) for item in some], report, access.RESTRICTED
+        )
+        pairs += zip(some, given, strict=True)
+    return access.summary(pairs)
+
+
+def tables(judged: Mapping[str, Sequence[Judged]]) -> dict[str, object]:
+    """Print the figures of each mode; return them for the file."""
+    result: dict[str, object] = {}
+    for mode, some in judged.items():
+        rows, spent = figures(some), seconds(some)
+        print(f"\n{mode}\n\n{HEADER}")
+        print("\n".join(figure.row for figure in rows))
+        print("\n| kind | over | n | median s | 95th percentile s |\n|---|---|---|---|---|")
+        for row in spent:
+            print(
+                f"| {row['kind']} | {row['over']} | {row['n']} | {row['median']:.2f} |"
+                f" {row['p95']:.2f} |"
+            )
+        result[mode] = {"figures": [asdict(figure) for figure in rows], "seconds": spent}
+    return result
+
+
+def write_answers(target: str | None, judged: Mapping[str, Sequence[Judged]]) -> None:
+    """Write each answer with its question and verdict next to the file of figures."""
+    if target in (None, "-") or not judged:
+        return
+    lines = [
+        json.dumps(
+            {
+                "question": item.question.text,
+                "expected": item.question.expected,
+                **{
+                    name: getattr(item.question, name)
+                    for name in ("kind", "basis", "style", "split")
+                },
+                **asdict(item.verdict),
+                "class": item.given.scope in item.question.scopes,
+                "unwarned": item.given.unwarned,
+                **asdict(item.given),
+            },
+            ensure_ascii=False,
+            default=str,
+        )
+        for some in judged.values()
+        for item in some
+    ]
+    Path(target or "").with_suffix(".jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def shown(judged: Sequence[Judged]) -> list[str]:
+    """Return a line for each answer that is not right."""
+    return [
+        f"{item.given.mode} {item.question.id} {item.question.text!r}: {item.given.text!r}"
+        f" {item.given.rows!r} (right: {item.question.expected}, class: {item.given.scope},"
+        f" complete: {item.given.complete}, unwarned: {item.given.unwarned})"
+        for item in judged
+        if not item.verdict.right
+    ]
+
+
+def _inputs(model: str, splits: Sequence[str], asked: Sequence[Question]) -> dict[str, object]:
+    counts = {kind: sum(item.kind == kind for item in asked) for kind in KINDS}
+    return {"model": model, "splits": [*splits], "questions": len(asked), "kinds": counts}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Train what a question asks of the documents, for ``expertrag.answer.scope``."""
