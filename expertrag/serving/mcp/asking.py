@@ -20,6 +20,8 @@ from expertrag.api.types import (
     GateMode,
     Passage,
     PassagesEvent,
+    ProgressEvent,
+    TableEvent,
 )
 from expertrag.serving.mcp.documents import SOURCE, DocumentLinks
 from expertrag.serving.mcp.tool import McpTool, ToolCall
@@ -140,8 +142,12 @@ def _progress(event: AnswerEvent) -> str:
     match event:
         case GateEvent(decision):
             return "searching the documents" if decision.retrieve else "answering without them"
+        case ProgressEvent(done, total):
+            return f"read {done} of {total} documents"
         case PassagesEvent(passages):
             return f"found {len(passages)} passages"
+        case TableEvent(table):
+            return f"counted {len(table.rows)} rows"
         case _:
             return "writing"
 
