@@ -23,6 +23,7 @@ from expertrag.api.types import (
     GateDecision,
     GateEvent,
     GateMode,
+    Passage,
     PassagesEvent,
     ProgressEvent,
     QuestionScope,
@@ -44,6 +45,7 @@ TABLE = AnswerTable(
     QUERY,
 )
 COVERAGE = Coverage(42, 3, 40, left_out=2, reason="2 documents could not be read")
+PASSAGE = Passage("office/leave", 0, "Employees get 27 days of leave.", 0, 31, 0.5, title="leave")
 TEXT = "There are three."
 
 OpenCounting = Callable[..., "CountingPipeline"]
@@ -69,7 +71,7 @@ class CountingPipeline(Pipeline):
             for done in (0, 20, 40):
                 should_stop()
                 yield ProgressEvent(done, 40, None if done == 0 else 4.0 - done / 10)
-            yield PassagesEvent((), view.index.generation)
+            yield PassagesEvent((PASSAGE,), view.index.generation)
             yield self.counted
             yield from (DeltaEvent(text) for text in self.text.partition(" "))
             yield UsageEvent(meter.usage())
