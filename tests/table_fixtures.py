@@ -72,6 +72,7 @@ class CountingPipeline(Pipeline):
                 should_stop()
                 yield ProgressEvent(done, 40, None if done == 0 else 4.0 - done / 10)
             yield PassagesEvent((PASSAGE,), view.index.generation)
+            entry.record_table(self.counted)
             yield self.counted
             yield from (DeltaEvent(text) for text in self.text.partition(" "))
             yield UsageEvent(meter.usage())
