@@ -29,6 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 pytest_plugins = [
     "reranker_fixtures",
     "serving_fixtures",
+    "table_fixtures",
     "http_fixtures",
     "lora_fixtures",
     "encoder_fixtures",

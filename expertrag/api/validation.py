@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import date
 
 from expertrag.api.contrast import Contrast
 from expertrag.api.documents import (
@@ -59,6 +60,7 @@ MAX_EXACT_INT = 2**53
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Names of tenants and of collections: they are also names of folders."""
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ANSWER_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -228,8 +230,21 @@ def check_answer(request: AnswerRequest) -> None:
     check_k(request.k)
     check_threshold(request.threshold)
     check_sampling(request.sampling)
+    check_as_of(request.as_of)
     if not 1 <= request.steps <= MAX_STEPS:
         raise invalid("steps", f"is {request.steps}; choose a number from 1 to {MAX_STEPS}")
+
+
+def check_as_of(day: str) -> None:
+    """Reject what is neither empty nor a day as YYYY-MM-DD."""
+    if not isinstance(day, str):
+        raise invalid("as_of", f"is a {type(day).__name__}; give a day such as '2026-01-31'")
+    try:
+        known = not day or bool(_DAY.fullmatch(day) and date.fromisoformat(day))
+    except ValueError:
+        known = False
+    if not known:
+        raise invalid("as_of", f"is {day!r:.80}; write a day such as 2026-01-31")
 
 
 def check_retrieve(request: RetrieveRequest) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unavailable
-from expertrag.api.types import DoneEvent, Feedback, GateDecision
+from expertrag.api.types import DoneEvent, Feedback, GateDecision, TableEvent
 from expertrag.api.validation import check_feedback
 from expertrag.audit.answer_ids import AnswerIds
 from expertrag.audit.append import Appender
@@ -143,9 +143,7 @@ class Audit:
         if self._decisions is None:
             return
         if not self._texts:
-            # counts of a text's letters and words together fingerprint it
-            signals = {k: v for k, v in entry.signals.items() if not k.startswith(WORDING)}
-            entry = replace(entry, question=None, rewritten_question=None, signals=signals)
+            entry = _without_texts(entry)
         try:
             self._decisions.append(dump_entry(entry))
         # No error of the log may fail an answer.
@@ -217,8 +215,15 @@ class Entry:
             rewritten_question=decision.rewritten_question or None,
             caller=self._asked_by.caller or None,
             collection=self._asked_by.collection or None,
+            scope=decision.scope,
         )
         return decision
+
+    def record_table(self, counted: TableEvent) -> None:
+        """Keep for the line of the call how its rows were counted, and from what."""
+        if self._entry is not None:
+            query = counted.table.query or None
+            self._entry = replace(self._entry, query=query, coverage=counted.coverage)
 
     def finish(self, done: DoneEvent) -> None:
         """Write the line, before the client sees the end of the answer."""
@@ -239,6 +244,21 @@ class Entry:
                 from_documents=done.from_documents,
             )
         self._audit.write(entry)
+
+
+def _without_texts(entry: AuditEntry) -> AuditEntry:
+    """Return an entry without texts of the question, and without what gives them away."""
+    # counts of a text's letters and words together fingerprint it
+    signals = {k: v for k, v in entry.signals.items() if not k.startswith(WORDING)}
+    coverage = entry.coverage and replace(entry.coverage, reason="")
+    return replace(
+        entry,
+        question=None,
+        rewritten_question=None,
+        signals=signals,
+        query=None,
+        coverage=coverage,
+    )
 
 
 def _now() -> str:

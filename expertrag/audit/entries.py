@@ -8,10 +8,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
+from expertrag.api.tables import Coverage
+from expertrag.api.types import (
+    Feedback,
+    FinishReason,
+    GateAction,
+    GateMode,
+    QuestionScope,
+    Usage,
+)
 from expertrag.runtime.json_lines import parse_object
 
 _COST = {item.name for item in fields(Usage)}
+_COVERED = ("searched", "matched", "read", "left_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,10 @@ class AuditEntry:
     instead, if the conversation changed the question; also None unless texts are logged. ``caller``
     is the id of a token or the subject of a JSON Web Token; ``collection`` is named with its
     tenant.
+
+    ``scope``: what the question asks of the documents. ``coverage``: of an answer about a set of
+    them. ``query``: how it was counted, with values of the question. It is None unless texts are
+    logged, and ``reason`` of the coverage, which may name documents, is empty.
     """
 
     id: str
@@ -51,6 +64,9 @@ class AuditEntry:
     rewritten_question: str | None = None
     caller: str | None = None
     collection: str | None = None
+    scope: QuestionScope | None = None
+    query: str | None = None
+    coverage: Coverage | None = None
 
 
 def dump_entry(entry: AuditEntry) -> bytes:
@@ -95,6 +111,9 @@ def parse_entry(line: bytes) -> AuditEntry:
         ),
         caller=_text(item, "caller") if "caller" in item else None,
         collection=_text(item, "collection") if "collection" in item else None,
+        scope=_scope(item),
+        query=_text(item, "query") if "query" in item else None,
+        coverage=_coverage(item["coverage"]) if "coverage" in item else None,
     )
 
 
@@ -156,3 +175,20 @@ def _cost(item: object) -> Usage:
     seconds = _numbers(item, "stage_seconds")
     counts = {name: int(_number(item, name)) for name in _COST & item.keys() - {"stage_seconds"}}
     return Usage(**counts, stage_seconds=seconds)
+
+
+def _scope(item: Mapping[str, Any]) -> QuestionScope | None:
+    """Return the scope; None for one of a later version."""
+    name = item.get("scope")
+    return QuestionScope(name) if name in tuple(QuestionScope) else None
+
+
+def _coverage(item: object) -> Coverage:
+    if not isinstance(item, dict):
+        raise ValueError("coverage is not an object")
+    counts = {name: int(_number(item, name)) for name in _COVERED}
+    return Coverage(
+        **counts,
+        complete=_optional_truth(item, "complete"),
+        reason=_text(item, "reason") if "reason" in item else "",
+    )

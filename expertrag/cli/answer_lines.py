@@ -8,6 +8,7 @@ from enum import IntEnum
 import click
 
 from expertrag.api.citing import best_by_passage, quote
+from expertrag.api.table_text import coverage_text
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -70,8 +71,10 @@ def heading_of(event: AnswerEvent, mode: GateMode) -> str:
 def source_lines(answer: Answer) -> Iterator[str]:
     """Yield a line on the support of an answer, and its sources with the sentences they support.
 
-    For an abstention, yield the documents that came closest.
+    For an abstention, yield the documents that came closest. Of what was counted, the first lines
+    say how, and whether it is complete.
     """
+    yield from counting_lines(answer)
     if answer.abstained:
         yield from _abstention_lines(answer)
         return
@@ -88,6 +91,14 @@ def source_lines(answer: Answer) -> Iterator[str]:
     if answer.passages and not cited and answer.support is not None:
         count = format_count(len(answer.passages), "passage")
         yield f"Sources: none of the {count} supports a sentence"
+
+
+def counting_lines(answer: Answer) -> Iterator[str]:
+    """Yield how an answer about a set of documents was counted, and what was searched for it."""
+    if answer.query:
+        yield f"how this was counted: {one_line(answer.query)}"
+    if answer.coverage is not None:
+        yield one_line(coverage_text(answer.coverage, answer.query))
 
 
 def _abstention_lines(answer: Answer) -> Iterator[str]:

@@ -12,12 +12,12 @@ import click
 
 from expertrag.api.types import Answer, DeltaEvent, GateDecision, GateEvent, GateMode
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
+from expertrag.cli.answer_table import ReadingProgress, table_lines
 from expertrag.cli.constraint import with_constraint
 from expertrag.cli.contrast import contrast_of
 from expertrag.cli.history import history_of_option
 from expertrag.cli.options import (
     Command,
-    domain_option,
     filter_option,
     flag,
     json_flag,
@@ -46,7 +46,7 @@ SEARCHING = (
 """Settings, or sections of them, of what searches: a store in this process, or a server."""
 ANSWERING = (*SEARCHING, "gate")
 """Settings, or sections of them, of what answers."""
-JUDGED = ("gate.mode", "gate.threshold")
+JUDGED = ("gate.mode", "gate.threshold", "request.domain")
 """Settings that a request for a decision carries."""
 ASKED = (
     *JUDGED,
@@ -86,13 +86,14 @@ _GENERATION_OPTIONS = (
         help="Adapter (LoRA) of the language model that answers. Unset: none.",
     ),
     filter_option,
-    domain_option,
     asking(
         "model.generator",
         "gate.mode",
         "search.k",
         "request.max_tokens",
         "request.temperature",
+        "request.scope",
+        "request.as_of",
         settable=ANSWERING,
         sent=ASKED,
     ),
@@ -133,15 +134,21 @@ def stream_answer(
 ) -> Answer:
     """Print the text of an answer on stdout while it is generated, and return the answer.
 
-    :param headed: print above the text, on stderr, that it is from the model alone, if it is.
+    Its table follows where it says more than the text.
+
+    :param headed: print on stderr how far the documents are read, and above the text that it is
+        from the model alone, if it is.
     :param decided: called with the gate's decision, before the text is printed.
     """
     from expertrag.api.folding import AnswerFolder
 
     folder, begun, mode = AnswerFolder(), False, GateMode.AUTO
+    reading = ReadingProgress()
     try:
         for event in client.stream(question, **options, **server.deadline):
             folder.add(event)
+            if headed:
+                reading.show(event)
             if isinstance(event, GateEvent):
                 mode = event.decision.mode
                 decided(event.decision)
@@ -151,9 +158,13 @@ def stream_answer(
                 click.echo(printable(event.text), nl=False)
                 begun = True
     finally:
+        reading.close()
         if begun:  # so that an error gets its own line
             click.echo()
-    return folder.answer()
+    answer = folder.answer()
+    for line in table_lines(answer):
+        click.echo(line)
+    return answer
 
 
 @click.command()
@@ -177,13 +188,6 @@ def stream_answer(
 @generating
 @with_constraint
 @flag(
-    "--logprobs",
-    type=int,
-    metavar="N",
-    help="Add the log probability of each token, and of the N most likely tokens at its position "
-    "(0 to 20), to the output of --json.",
-)
-@flag(
     "history",
     "--history",
     type=click.Path(path_type=Path),
@@ -202,9 +206,10 @@ def ask(
 ) -> None:
     """Answer a question.
 
-    The answer is streamed to stdout. Everything else goes to stderr: above the text, a line that
-    marks an answer from the model alone, not from the documents. Below it, that the documents
-    support it or what to check, its sources and the gate's decision.
+    The answer is streamed to stdout, and then its table. Everything else goes to stderr: above the
+    text, a line that marks an answer from the model alone, not from the documents. Below it, that
+    the documents support it or what to check, how it was counted and whether that is complete, its
+    sources and the gate's decision.
 
     Several words are one question; quote it if it has a word that begins with a dash. - reads the
     question from stdin.
@@ -212,7 +217,7 @@ def ask(
     if quiet and verbose:
         raise click.UsageError("-q and -v exclude each other")
     if options["logprobs"] is not None and not as_json:
-        raise click.UsageError("--logprobs needs --json, whose output has them; add it")
+        raise click.UsageError("request.logprobs needs --json, whose output has them; add it")
     detail = Detail.NOTHING if quiet else Detail.EVERYTHING if verbose else Detail.FACTS
     with server.open() as client:
         if as_json:

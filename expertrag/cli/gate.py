@@ -9,7 +9,6 @@ import click
 from expertrag.cli.answer_lines import decision_lines, evidence_lines
 from expertrag.cli.answering import ANSWERING, JUDGED, asking
 from expertrag.cli.extensions import ExtensibleGroup
-from expertrag.cli.options import domain_option
 from expertrag.cli.output import print_found
 from expertrag.cli.server_options import ServerOptions
 
@@ -21,14 +20,17 @@ def gate() -> None:
 
 @gate.command()
 @click.argument("question")
-@domain_option
-@asking("model.generator", "gate.mode", settable=ANSWERING, sent=JUDGED)
-def explain(question: str, domain: str | None, server: ServerOptions, as_json: bool) -> None:
+@asking("model.generator", "gate.mode", "request.domain", settable=ANSWERING, sent=JUDGED)
+def explain(question: str, server: ServerOptions, as_json: bool) -> None:
     """Print whether the gate would retrieve for a question, and why."""
-    mode, threshold = server.config.gate.mode, server.config.gate.threshold
+    policy, domain = server.config.gate, server.config.request.domain
     with server.open() as client:
         decision = client.decide(
-            question, mode=mode, threshold=threshold, domain=domain, **server.deadline
+            question,
+            mode=policy.mode,
+            threshold=policy.threshold,
+            domain=domain,
+            **server.deadline,
         )
     lines = itertools.chain(decision_lines(decision), evidence_lines(decision))
     print_found(decision, as_json, lines)

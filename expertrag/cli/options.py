@@ -103,7 +103,6 @@ filter_option = flag(
     callback=_parse_filter,
     help=f"Metadata filter, such as {FILTER_EXAMPLE}.",
 )
-domain_option = flag("--domain", help="Domain whose language-model expert answers.")
 search_mode_option = flag(
     "--mode",
     env=f"{ENV_PREFIX}RETRIEVE_MODE",

@@ -140,7 +140,8 @@ class AsyncClient:
     ) -> AsyncGenerator[AnswerEvent]:
         """Answer a question, and yield events: gate, passages, delta*, citation*, usage, done.
 
-        The call starts at the first event; closing the iterator cancels it.
+        An answer about a set of documents also has a table before its text, and progress* before
+        that. The call starts at the first event; closing the iterator cancels it.
         """
         request = answer_request(question, **options)
         async with aclosing(self._backend.stream(request, timeout)) as events:

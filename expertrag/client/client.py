@@ -83,7 +83,8 @@ class Client:
     ) -> Generator[AnswerEvent]:
         """Answer a question, and yield events: gate, passages, delta*, citation*, usage, done.
 
-        The call starts at the first event; closing the iterator cancels it.
+        An answer about a set of documents also has a table before its text, and progress* before
+        that. The call starts at the first event; closing the iterator cancels it.
         """
         yield from iterate(self._core.stream(question, timeout=timeout, **options))
 

@@ -92,7 +92,9 @@ class RemoteBackend:
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
         message = answer_pb2.StreamAnswerRequest(
-            question=answer.question_to_proto(request), collection=self._connection.collection
+            question=answer.question_to_proto(request),
+            collection=self._connection.collection,
+            with_tables=True,
         )
         attempts = Attempts(self._server, timeout)
         while True:

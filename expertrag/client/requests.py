@@ -16,6 +16,7 @@ from expertrag.api.types import (
     Constraint,
     DecideRequest,
     GateMode,
+    QuestionScope,
     RetrieveRequest,
     Sampling,
     SearchMode,
@@ -51,6 +52,7 @@ class _PlainOptions(TypedDict, total=False):
     threshold: float | None
     steps: int
     instructions: str
+    as_of: str
 
 
 class AnswerOptions(_SamplingOptions, _PlainOptions, total=False):
@@ -84,6 +86,10 @@ class AnswerOptions(_SamplingOptions, _PlainOptions, total=False):
     :param instructions: added to the system prompt of the answer, 16 KiB at most; the search does
         not see them.
     :param rerank: ``auto`` reranks where the server does, ``on`` on every store, ``off`` never.
+    :param scope: what the question asks of the documents, such as ``count`` or ``list``; None to
+        recognise it.
+    :param as_of: answer from the versions that were in force on this day, ``"2026-01-31"``; empty
+        for today.
     """
 
     mode: GateMode | str | None
@@ -91,6 +97,7 @@ class AnswerOptions(_SamplingOptions, _PlainOptions, total=False):
     stop: str | Iterable[str] | None
     history: History
     rerank: RerankMode | str
+    scope: QuestionScope | str | None
 
 
 _SAMPLING = frozenset(_SamplingOptions.__annotations__)
@@ -116,6 +123,7 @@ def answer_request(question: str, **options: Unpack[AnswerOptions]) -> AnswerReq
         sampling=Sampling(stop=_stops(options.get("stop")), **sampling),
         history=turns_of(options.get("history", ())),
         rerank=_choice("rerank", RerankMode, options.get("rerank", RerankMode.AUTO)),
+        scope=_scope(options.get("scope")),
         **plain,
     )
 
@@ -191,6 +199,10 @@ def _stops(stop: str | Iterable[str] | None) -> tuple[str, ...]:
 
 def _mode(mode: GateMode | str | None) -> GateMode | None:
     return None if mode is None else _choice("mode", GateMode, mode)
+
+
+def _scope(scope: QuestionScope | str | None) -> QuestionScope | None:
+    return None if scope is None else _choice("scope", QuestionScope, scope)
 
 
 def _choice(field: str, kind: type[E], value: E | str) -> E:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from expertrag.api.rerank import RerankMode
-from expertrag.api.types import Sampling
+from expertrag.api.types import QuestionScope, Sampling
 from expertrag.api.validation import (
     MAX_FREQUENCY_PENALTY,
+    MAX_LOGPROBS,
     MAX_NEW_TOKENS,
     MAX_STEPS,
     MAX_TEMPERATURE,
@@ -50,6 +51,22 @@ class RequestConfig:
         RerankMode.AUTO.value,
         "auto: rerank where model.reranker does; on: on every store; off: never.",
         choices=tuple(mode.value for mode in RerankMode),
+    )
+    scope: str | None = option(
+        None,
+        "What the question asks of the documents. Unset: recognised.",
+        choices=tuple(scope.value for scope in QuestionScope),
+    )
+    as_of: str = option(
+        "", "Answer from the versions in force on this day, such as 2026-01-31. Unset: today."
+    )
+    domain: str | None = option(None, "Domain whose language-model expert answers.")
+    logprobs: int | None = option(
+        None,
+        "Add the log probability of each token, and of so many most likely tokens at its position, "
+        "to the output of --json.",
+        minimum=0,
+        maximum=MAX_LOGPROBS,
     )
 
     def __post_init__(self) -> None:

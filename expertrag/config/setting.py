@@ -23,6 +23,8 @@ _VARIABLES = {
     "request.frequency_penalty": "FREQUENCY_PENALTY",
     "request.steps": "STEPS",
     "request.rerank": "ASK_RERANK",
+    "request.domain": "DOMAIN",
+    "request.logprobs": "LOGPROBS",
     "files.max_mb": "MAX_FILE_MB",
     "files.max_s": "MAX_FILE_S",
     "files.labels_field": "LABELS_FIELD",

@@ -115,6 +115,8 @@ def _response_metadata(answer: Answer) -> dict[str, Any]:
         "finish_reason": answer.finish_reason.value,
         "gate": asdict(answer.decision),
         "citations": [asdict(citation) for citation in answer.citations],
+        "table": answer.table and asdict(answer.table),
+        "coverage": answer.coverage and asdict(answer.coverage),
         "support": answer.support,
         "p_sufficient": answer.p_sufficient,
         "from_documents": answer.from_documents,

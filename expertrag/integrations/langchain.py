@@ -50,6 +50,7 @@ from expertrag.api.types import (
     Constraint,
     DeltaEvent,
     GateMode,
+    QuestionScope,
     Sampling,
     SearchMode,
 )
@@ -87,6 +88,8 @@ _ANSWER_OPTIONS = (
     "routing",
     "contrast",
     "steps",
+    "scope",
+    "as_of",
 )
 
 
@@ -131,7 +134,8 @@ class ExpertRAGChatModel(BaseChatModel):
     not see them. ``response_metadata`` of the answer holds its id (for ``client.feedback``), the
     gate's decision, the citations and the support. It also says whether the answer is
     ``from_documents`` or from the model alone, and why the passages do not support it
-    (``unsupported_reason``). Log probabilities are there if requested, and the model's name;
+    (``unsupported_reason``). An answer about a set of documents has a ``table`` and its
+    ``coverage`` there. Log probabilities are there if requested, and the model's name;
     ``usage_metadata`` holds the token counts. Asynchronous calls
     use ``async_client`` if given, else the client in a thread. ``invoke(messages, mode="strict")``
     overrides an option for one call. ``timeout`` is in seconds.
@@ -156,6 +160,8 @@ class ExpertRAGChatModel(BaseChatModel):
     contrast: Contrast | None = None
     steps: int = 1
     rerank: RerankMode = RerankMode.AUTO
+    scope: QuestionScope | None = None
+    as_of: str = ""
     stop: list[str] | None = None
     timeout: float = ANSWER_TIMEOUT_S
 

@@ -88,7 +88,7 @@ class Choices(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history", "rerank", "instructions")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history", "rerank", "instructions", "scope", "as_of")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +99,8 @@ class Question(_message.Message):
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     RERANK_FIELD_NUMBER: _ClassVar[int]
     INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
     k: int
@@ -109,7 +111,9 @@ class Question(_message.Message):
     history: _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Turn]
     rerank: _retrieve_pb2.RerankMode
     instructions: str
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ..., rerank: _Optional[_Union[_retrieve_pb2.RerankMode, str]] = ..., instructions: _Optional[str] = ...) -> None: ...
+    scope: _gate_pb2.QuestionScope
+    as_of: str
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ..., rerank: _Optional[_Union[_retrieve_pb2.RerankMode, str]] = ..., instructions: _Optional[str] = ..., scope: _Optional[_Union[_gate_pb2.QuestionScope, str]] = ..., as_of: _Optional[str] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score", "page")
@@ -148,6 +152,58 @@ class TopLogprob(_message.Message):
     text: str
     logprob: float
     def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
+
+class Cell(_message.Message):
+    __slots__ = ("text", "integer", "number", "truth")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    INTEGER_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TRUTH_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    integer: int
+    number: float
+    truth: bool
+    def __init__(self, text: _Optional[str] = ..., integer: _Optional[int] = ..., number: _Optional[float] = ..., truth: bool = ...) -> None: ...
+
+class Row(_message.Message):
+    __slots__ = ("cells",)
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedCompositeFieldContainer[Cell]
+    def __init__(self, cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ...) -> None: ...
+
+class RowSources(_message.Message):
+    __slots__ = ("document_ids",)
+    DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    document_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AnswerTable(_message.Message):
+    __slots__ = ("columns", "rows", "sources", "query")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    rows: _containers.RepeatedCompositeFieldContainer[Row]
+    sources: _containers.RepeatedCompositeFieldContainer[RowSources]
+    query: str
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[RowSources, _Mapping]]] = ..., query: _Optional[str] = ...) -> None: ...
+
+class Coverage(_message.Message):
+    __slots__ = ("searched", "matched", "read", "left_out", "complete", "reason")
+    SEARCHED_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    searched: int
+    matched: int
+    read: int
+    left_out: int
+    complete: bool
+    reason: str
+    def __init__(self, searched: _Optional[int] = ..., matched: _Optional[int] = ..., read: _Optional[int] = ..., left_out: _Optional[int] = ..., complete: bool = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens", "turns_dropped", "reranked", "rerank_skipped", "expert_hits", "expert_misses", "expert_bytes_read", "expert_stalled_ms")
@@ -199,7 +255,7 @@ class AnswerRequest(_message.Message):
     def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class AnswerResponse(_message.Message):
-    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient", "logprobs", "from_documents", "unsupported_reason")
+    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient", "logprobs", "from_documents", "unsupported_reason", "table", "coverage")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +269,8 @@ class AnswerResponse(_message.Message):
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     FROM_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     UNSUPPORTED_REASON_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     text: str
     decision: _gate_pb2.GateDecision
     passages: _containers.RepeatedCompositeFieldContainer[_retrieve_pb2.Passage]
@@ -226,18 +284,22 @@ class AnswerResponse(_message.Message):
     logprobs: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
     from_documents: bool
     unsupported_reason: str
-    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ..., from_documents: bool = ..., unsupported_reason: _Optional[str] = ...) -> None: ...
+    table: AnswerTable
+    coverage: Coverage
+    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ..., from_documents: bool = ..., unsupported_reason: _Optional[str] = ..., table: _Optional[_Union[AnswerTable, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ...) -> None: ...
 
 class StreamAnswerRequest(_message.Message):
-    __slots__ = ("question", "collection")
+    __slots__ = ("question", "collection", "with_tables")
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    WITH_TABLES_FIELD_NUMBER: _ClassVar[int]
     question: Question
     collection: str
-    def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ..., collection: _Optional[str] = ...) -> None: ...
+    with_tables: bool
+    def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ..., collection: _Optional[str] = ..., with_tables: bool = ...) -> None: ...
 
 class StreamAnswerResponse(_message.Message):
-    __slots__ = ("seq", "gate", "passages", "delta", "citation", "usage", "done")
+    __slots__ = ("seq", "gate", "passages", "delta", "citation", "usage", "done", "progress", "table")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     GATE_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +307,8 @@ class StreamAnswerResponse(_message.Message):
     CITATION_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
     seq: int
     gate: _gate_pb2.GateDecision
     passages: Passages
@@ -252,7 +316,27 @@ class StreamAnswerResponse(_message.Message):
     citation: Citation
     usage: Usage
     done: Done
-    def __init__(self, seq: _Optional[int] = ..., gate: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Union[Passages, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., citation: _Optional[_Union[Citation, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ...) -> None: ...
+    progress: Progress
+    table: TableEvent
+    def __init__(self, seq: _Optional[int] = ..., gate: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Union[Passages, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., citation: _Optional[_Union[Citation, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., table: _Optional[_Union[TableEvent, _Mapping]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("done", "total", "seconds_left")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    total: int
+    seconds_left: float
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., seconds_left: _Optional[float] = ...) -> None: ...
+
+class TableEvent(_message.Message):
+    __slots__ = ("table", "coverage")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    table: AnswerTable
+    coverage: Coverage
+    def __init__(self, table: _Optional[_Union[AnswerTable, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ...) -> None: ...
 
 class Passages(_message.Message):
     __slots__ = ("passages", "generation")

@@ -59,7 +59,7 @@ class AnswerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamAnswer(self, request, context):
-        """Answers as ordered events: gate, passages, delta*, citation*, usage, done.
+        """Answers as ordered events: gate, progress*, passages, table, delta*, citation*, usage, done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from expertrag.v1 import conversation_pb2 as expertrag_dot_v1_dot_conversation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65xpertrag/v1/gate.proto\x12\x0c\x65xpertrag.v1\x1a\x1f\x65xpertrag/v1/conversation.proto\"X\n\nGatePolicy\x12$\n\x04mode\x18\x01 \x01(\x0e\x32\x16.expertrag.v1.GateMode\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\xb4\x06\n\x0cGateDecision\x12(\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x18.expertrag.v1.GateAction\x12$\n\x04mode\x18\x02 \x01(\x0e\x32\x16.expertrag.v1.GateMode\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\tp_benefit\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x15p_correct_closed_book\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tthreshold\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x38\n\x07signals\x18\x07 \x03(\x0b\x32\'.expertrag.v1.GateDecision.SignalsEntry\x12\x12\n\ncalibrator\x18\x08 \x01(\t\x12 \n\x13p_correct_retrieval\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x44\n\rcontributions\x18\n \x03(\x0b\x32-.expertrag.v1.GateDecision.ContributionsEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\n\n\x02id\x18\x0f \x01(\t\x12\x38\n\x07\x64omains\x18\x10 \x03(\x0b\x32\'.expertrag.v1.GateDecision.DomainsEntry\x12\x13\n\x06\x65xpert\x18\x11 \x01(\tH\x04\x88\x01\x01\x12\x1a\n\x12rewritten_question\x18\x12 \x01(\t\x12\x14\n\x07pattern\x18\x13 \x01(\tH\x05\x88\x01\x01\x1a.\n\x0cSignalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x34\n\x12\x43ontributionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0c\x44omainsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_p_benefitB\x18\n\x16_p_correct_closed_bookB\x0c\n\n_thresholdB\x16\n\x14_p_correct_retrievalB\t\n\x07_expertB\n\n\x08_patternJ\x04\x08\x0c\x10\x0fR\x10retrieval_weightR\x01kR\x05steps\"\xa1\x01\n\rDecideRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12(\n\x06policy\x18\x02 \x01(\x0b\x32\x18.expertrag.v1.GatePolicy\x12\x13\n\x06\x64omain\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\ncollection\x18\x04 \x01(\t\x12#\n\x07history\x18\x05 \x03(\x0b\x32\x12.expertrag.v1.TurnB\t\n\x07_domain\">\n\x0e\x44\x65\x63ideResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.expertrag.v1.GateDecision\"\x9a\x01\n\x15ReportFeedbackRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x14\n\x07helpful\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x1b\n\x0e\x63orrect_answer\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05query\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\n\n\x08_helpfulB\x11\n\x0f_correct_answerB\x08\n\x06_query\"\x18\n\x16ReportFeedbackResponse*z\n\x08GateMode\x12\x19\n\x15GATE_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eGATE_MODE_AUTO\x10\x01\x12\x13\n\x0fGATE_MODE_NEVER\x10\x02\x12\x14\n\x10GATE_MODE_ALWAYS\x10\x03\x12\x14\n\x10GATE_MODE_STRICT\x10\x04*`\n\nGateAction\x12\x1b\n\x17GATE_ACTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17GATE_ACTION_CLOSED_BOOK\x10\x01\x12\x18\n\x14GATE_ACTION_RETRIEVE\x10\x02\x32\xaf\x01\n\x0bGateService\x12\x43\n\x06\x44\x65\x63ide\x12\x1b.expertrag.v1.DecideRequest\x1a\x1c.expertrag.v1.DecideResponse\x12[\n\x0eReportFeedback\x12#.expertrag.v1.ReportFeedbackRequest\x1a$.expertrag.v1.ReportFeedbackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65xpertrag/v1/gate.proto\x12\x0c\x65xpertrag.v1\x1a\x1f\x65xpertrag/v1/conversation.proto\"X\n\nGatePolicy\x12$\n\x04mode\x18\x01 \x01(\x0e\x32\x16.expertrag.v1.GateMode\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\xef\x06\n\x0cGateDecision\x12(\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x18.expertrag.v1.GateAction\x12$\n\x04mode\x18\x02 \x01(\x0e\x32\x16.expertrag.v1.GateMode\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\tp_benefit\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x15p_correct_closed_book\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tthreshold\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x38\n\x07signals\x18\x07 \x03(\x0b\x32\'.expertrag.v1.GateDecision.SignalsEntry\x12\x12\n\ncalibrator\x18\x08 \x01(\t\x12 \n\x13p_correct_retrieval\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x44\n\rcontributions\x18\n \x03(\x0b\x32-.expertrag.v1.GateDecision.ContributionsEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\n\n\x02id\x18\x0f \x01(\t\x12\x38\n\x07\x64omains\x18\x10 \x03(\x0b\x32\'.expertrag.v1.GateDecision.DomainsEntry\x12\x13\n\x06\x65xpert\x18\x11 \x01(\tH\x04\x88\x01\x01\x12\x1a\n\x12rewritten_question\x18\x12 \x01(\t\x12\x14\n\x07pattern\x18\x13 \x01(\tH\x05\x88\x01\x01\x12/\n\x05scope\x18\x14 \x01(\x0e\x32\x1b.expertrag.v1.QuestionScopeH\x06\x88\x01\x01\x1a.\n\x0cSignalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x34\n\x12\x43ontributionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0c\x44omainsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_p_benefitB\x18\n\x16_p_correct_closed_bookB\x0c\n\n_thresholdB\x16\n\x14_p_correct_retrievalB\t\n\x07_expertB\n\n\x08_patternB\x08\n\x06_scopeJ\x04\x08\x0c\x10\x0fR\x10retrieval_weightR\x01kR\x05steps\"\xa1\x01\n\rDecideRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12(\n\x06policy\x18\x02 \x01(\x0b\x32\x18.expertrag.v1.GatePolicy\x12\x13\n\x06\x64omain\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\ncollection\x18\x04 \x01(\t\x12#\n\x07history\x18\x05 \x03(\x0b\x32\x12.expertrag.v1.TurnB\t\n\x07_domain\">\n\x0e\x44\x65\x63ideResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.expertrag.v1.GateDecision\"\x9a\x01\n\x15ReportFeedbackRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x14\n\x07helpful\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x1b\n\x0e\x63orrect_answer\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05query\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\n\n\x08_helpfulB\x11\n\x0f_correct_answerB\x08\n\x06_query\"\x18\n\x16ReportFeedbackResponse*z\n\x08GateMode\x12\x19\n\x15GATE_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eGATE_MODE_AUTO\x10\x01\x12\x13\n\x0fGATE_MODE_NEVER\x10\x02\x12\x14\n\x10GATE_MODE_ALWAYS\x10\x03\x12\x14\n\x10GATE_MODE_STRICT\x10\x04*`\n\nGateAction\x12\x1b\n\x17GATE_ACTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17GATE_ACTION_CLOSED_BOOK\x10\x01\x12\x18\n\x14GATE_ACTION_RETRIEVE\x10\x02*\xa7\x02\n\rQuestionScope\x12\x1e\n\x1aQUESTION_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUESTION_SCOPE_LOOKUP\x10\x01\x12\x17\n\x13QUESTION_SCOPE_LIST\x10\x02\x12\x18\n\x14QUESTION_SCOPE_COUNT\x10\x03\x12\x1c\n\x18QUESTION_SCOPE_AGGREGATE\x10\x04\x12\x19\n\x15QUESTION_SCOPE_EXISTS\x10\x05\x12\x1a\n\x16QUESTION_SCOPE_COMPARE\x10\x06\x12\x19\n\x15QUESTION_SCOPE_LATEST\x10\x07\x12\x1b\n\x17QUESTION_SCOPE_TWO_HOPS\x10\x08\x12\x1b\n\x17QUESTION_SCOPE_DOCUMENT\x10\t2\xaf\x01\n\x0bGateService\x12\x43\n\x06\x44\x65\x63ide\x12\x1b.expertrag.v1.DecideRequest\x1a\x1c.expertrag.v1.DecideResponse\x12[\n\x0eReportFeedback\x12#.expertrag.v1.ReportFeedbackRequest\x1a$.expertrag.v1.ReportFeedbackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,28 +38,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GATEDECISION_CONTRIBUTIONSENTRY']._serialized_options = b'8\001'
   _globals['_GATEDECISION_DOMAINSENTRY']._loaded_options = None
   _globals['_GATEDECISION_DOMAINSENTRY']._serialized_options = b'8\001'
-  _globals['_GATEMODE']._serialized_start=1398
-  _globals['_GATEMODE']._serialized_end=1520
-  _globals['_GATEACTION']._serialized_start=1522
-  _globals['_GATEACTION']._serialized_end=1618
+  _globals['_GATEMODE']._serialized_start=1457
+  _globals['_GATEMODE']._serialized_end=1579
+  _globals['_GATEACTION']._serialized_start=1581
+  _globals['_GATEACTION']._serialized_end=1677
+  _globals['_QUESTIONSCOPE']._serialized_start=1680
+  _globals['_QUESTIONSCOPE']._serialized_end=1975
   _globals['_GATEPOLICY']._serialized_start=74
   _globals['_GATEPOLICY']._serialized_end=162
   _globals['_GATEDECISION']._serialized_start=165
-  _globals['_GATEDECISION']._serialized_end=985
-  _globals['_GATEDECISION_SIGNALSENTRY']._serialized_start=702
-  _globals['_GATEDECISION_SIGNALSENTRY']._serialized_end=748
-  _globals['_GATEDECISION_CONTRIBUTIONSENTRY']._serialized_start=750
-  _globals['_GATEDECISION_CONTRIBUTIONSENTRY']._serialized_end=802
-  _globals['_GATEDECISION_DOMAINSENTRY']._serialized_start=804
-  _globals['_GATEDECISION_DOMAINSENTRY']._serialized_end=850
-  _globals['_DECIDEREQUEST']._serialized_start=988
-  _globals['_DECIDEREQUEST']._serialized_end=1149
-  _globals['_DECIDERESPONSE']._serialized_start=1151
-  _globals['_DECIDERESPONSE']._serialized_end=1213
-  _globals['_REPORTFEEDBACKREQUEST']._serialized_start=1216
-  _globals['_REPORTFEEDBACKREQUEST']._serialized_end=1370
-  _globals['_REPORTFEEDBACKRESPONSE']._serialized_start=1372
-  _globals['_REPORTFEEDBACKRESPONSE']._serialized_end=1396
-  _globals['_GATESERVICE']._serialized_start=1621
-  _globals['_GATESERVICE']._serialized_end=1796
+  _globals['_GATEDECISION']._serialized_end=1044
+  _globals['_GATEDECISION_SIGNALSENTRY']._serialized_start=751
+  _globals['_GATEDECISION_SIGNALSENTRY']._serialized_end=797
+  _globals['_GATEDECISION_CONTRIBUTIONSENTRY']._serialized_start=799
+  _globals['_GATEDECISION_CONTRIBUTIONSENTRY']._serialized_end=851
+  _globals['_GATEDECISION_DOMAINSENTRY']._serialized_start=853
+  _globals['_GATEDECISION_DOMAINSENTRY']._serialized_end=899
+  _globals['_DECIDEREQUEST']._serialized_start=1047
+  _globals['_DECIDEREQUEST']._serialized_end=1208
+  _globals['_DECIDERESPONSE']._serialized_start=1210
+  _globals['_DECIDERESPONSE']._serialized_end=1272
+  _globals['_REPORTFEEDBACKREQUEST']._serialized_start=1275
+  _globals['_REPORTFEEDBACKREQUEST']._serialized_end=1429
+  _globals['_REPORTFEEDBACKRESPONSE']._serialized_start=1431
+  _globals['_REPORTFEEDBACKRESPONSE']._serialized_end=1455
+  _globals['_GATESERVICE']._serialized_start=1978
+  _globals['_GATESERVICE']._serialized_end=2153
 # @@protoc_insertion_point(module_scope)

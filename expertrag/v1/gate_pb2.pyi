@@ -21,6 +21,19 @@ class GateAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GATE_ACTION_UNSPECIFIED: _ClassVar[GateAction]
     GATE_ACTION_CLOSED_BOOK: _ClassVar[GateAction]
     GATE_ACTION_RETRIEVE: _ClassVar[GateAction]
+
+class QuestionScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    QUESTION_SCOPE_UNSPECIFIED: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_LOOKUP: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_LIST: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_COUNT: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_AGGREGATE: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_EXISTS: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_COMPARE: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_LATEST: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_TWO_HOPS: _ClassVar[QuestionScope]
+    QUESTION_SCOPE_DOCUMENT: _ClassVar[QuestionScope]
 GATE_MODE_UNSPECIFIED: GateMode
 GATE_MODE_AUTO: GateMode
 GATE_MODE_NEVER: GateMode
@@ -29,6 +42,16 @@ GATE_MODE_STRICT: GateMode
 GATE_ACTION_UNSPECIFIED: GateAction
 GATE_ACTION_CLOSED_BOOK: GateAction
 GATE_ACTION_RETRIEVE: GateAction
+QUESTION_SCOPE_UNSPECIFIED: QuestionScope
+QUESTION_SCOPE_LOOKUP: QuestionScope
+QUESTION_SCOPE_LIST: QuestionScope
+QUESTION_SCOPE_COUNT: QuestionScope
+QUESTION_SCOPE_AGGREGATE: QuestionScope
+QUESTION_SCOPE_EXISTS: QuestionScope
+QUESTION_SCOPE_COMPARE: QuestionScope
+QUESTION_SCOPE_LATEST: QuestionScope
+QUESTION_SCOPE_TWO_HOPS: QuestionScope
+QUESTION_SCOPE_DOCUMENT: QuestionScope
 
 class GatePolicy(_message.Message):
     __slots__ = ("mode", "threshold")
@@ -39,7 +62,7 @@ class GatePolicy(_message.Message):
     def __init__(self, mode: _Optional[_Union[GateMode, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class GateDecision(_message.Message):
-    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert", "rewritten_question", "pattern")
+    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert", "rewritten_question", "pattern", "scope")
     class SignalsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +100,7 @@ class GateDecision(_message.Message):
     EXPERT_FIELD_NUMBER: _ClassVar[int]
     REWRITTEN_QUESTION_FIELD_NUMBER: _ClassVar[int]
     PATTERN_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     action: GateAction
     mode: GateMode
     reason: str
@@ -93,7 +117,8 @@ class GateDecision(_message.Message):
     expert: str
     rewritten_question: str
     pattern: str
-    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ..., rewritten_question: _Optional[str] = ..., pattern: _Optional[str] = ...) -> None: ...
+    scope: QuestionScope
+    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ..., rewritten_question: _Optional[str] = ..., pattern: _Optional[str] = ..., scope: _Optional[_Union[QuestionScope, str]] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
     __slots__ = ("query", "policy", "domain", "collection", "history")

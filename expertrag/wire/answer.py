@@ -7,6 +7,7 @@ from expertrag.api.validation import check_constraint, schema_from_text, schema_
 from expertrag.v1 import answer_pb2
 from expertrag.wire.common import fits_the_wire, message_of, value_of
 from expertrag.wire.gate import policy_from_proto, policy_to_proto
+from expertrag.wire.tables import table_from_proto, table_to_proto
 
 
 def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
@@ -40,9 +41,16 @@ def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
     return value_of(Usage, usage, stage_seconds=dict(stages))
 
 
+def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
+    """Return the message."""
+    table = None if answer.table is None else table_to_proto(answer.table)
+    return message_of(answer_pb2.AnswerResponse, answer, table=table)
+
+
 def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
     """Return the value."""
-    return value_of(Answer, response, usage=usage_from_proto(response.usage))
+    table = table_from_proto(response.table) if response.HasField("table") else None
+    return value_of(Answer, response, usage=usage_from_proto(response.usage), table=table)
 
 
 def _by_stage(item: tuple[str, float]) -> tuple[int, str]:

@@ -29,7 +29,7 @@ from expertrag.api.documents import DocumentOrder
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.rerank import RerankMode
 from expertrag.api.turns import TurnRole
-from expertrag.api.types import FinishReason, GateAction, GateMode, SearchMode
+from expertrag.api.types import FinishReason, GateAction, GateMode, QuestionScope, SearchMode
 from expertrag.api.validation import MAX_EXACT_INT, check_exact, check_no_null, invalid
 from expertrag.v1 import answer_pb2, conversation_pb2, document_pb2, gate_pb2, retrieve_pb2
 
@@ -76,6 +76,7 @@ MODES = EnumMap("mode", GateMode, gate_pb2.GateMode)
 ENUMS: Mapping[type[StrEnum], EnumMap[Any]] = {
     GateMode: MODES,
     GateAction: EnumMap("action", GateAction, gate_pb2.GateAction),
+    QuestionScope: EnumMap("scope", QuestionScope, gate_pb2.QuestionScope),
     SearchMode: EnumMap("mode", SearchMode, retrieve_pb2.SearchMode, unset=SearchMode.HYBRID),
     RerankMode: EnumMap("rerank", RerankMode, retrieve_pb2.RerankMode, unset=RerankMode.AUTO),
     FinishReason: EnumMap("finish_reason", FinishReason, answer_pb2.FinishReason),

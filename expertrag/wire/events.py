@@ -12,12 +12,15 @@ from expertrag.api.types import (
     GateDecision,
     GateEvent,
     PassagesEvent,
+    ProgressEvent,
+    TableEvent,
     UsageEvent,
 )
 from expertrag.v1 import answer_pb2, gate_pb2
 from expertrag.v1.answer_pb2 import StreamAnswerResponse
 from expertrag.wire.answer import usage_from_proto
 from expertrag.wire.common import message_of, value_of
+from expertrag.wire.tables import table_from_proto, table_to_proto
 
 
 def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
@@ -26,9 +29,15 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
         case GateEvent():
             decision = message_of(gate_pb2.GateDecision, event.decision)
             return StreamAnswerResponse(seq=seq, gate=decision)
+        case ProgressEvent():
+            return StreamAnswerResponse(seq=seq, progress=message_of(answer_pb2.Progress, event))
         case PassagesEvent():
             passages = message_of(answer_pb2.Passages, event)
             return StreamAnswerResponse(seq=seq, passages=passages)
+        case TableEvent():
+            table = table_to_proto(event.table)
+            counted = message_of(answer_pb2.TableEvent, event, table=table)
+            return StreamAnswerResponse(seq=seq, table=counted)
         case DeltaEvent():
             return StreamAnswerResponse(seq=seq, delta=message_of(answer_pb2.Delta, event))
         case CitationEvent():
@@ -48,8 +57,13 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
     match response.WhichOneof("event"):
         case "gate":
             return GateEvent(value_of(GateDecision, response.gate))
+        case "progress":
+            return value_of(ProgressEvent, response.progress)
         case "passages":
             return value_of(PassagesEvent, response.passages)
+        case "table":
+            table = table_from_proto(response.table.table)
+            return value_of(TableEvent, response.table, table=table)
         case "delta":
             return value_of(DeltaEvent, response.delta)
         case "citation":

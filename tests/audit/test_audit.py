@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ from file_helper import no_file_beyond
 
 from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.api.types import (
+    AnswerTable,
+    Coverage,
     DoneEvent,
     Feedback,
     FinishReason,
     GateAction,
     GateDecision,
     GateMode,
+    QuestionScope,
+    TableEvent,
 )
 from expertrag.audit import Audit
 from expertrag.audit.audit import FEEDBACK, WORDING
@@ -85,6 +90,38 @@ def test_the_question_is_logged_if_texts_is_set(tmp_path: Path) -> None:
     (line,) = lines(path)
     assert line["question"] == f"What is {SECRET}?"
     assert line["signals"] == {"margin": 0.2, "question_words": 3.0}
+
+
+COUNTED = TableEvent(
+    AnswerTable(("title",), ((SECRET,),), ((SECRET,),), f"SELECT title WHERE name = '{SECRET}'"),
+    Coverage(42, 1, 40, 2, False, f"{SECRET}.pdf could not be read"),
+)
+
+
+def count(audit: Audit) -> None:
+    with audit.answering(f"How many are {SECRET}?", 3, Meter()) as entry:
+        entry.record_decision(replace(DECISION, scope=QuestionScope.COUNT))
+        entry.record_table(COUNTED)
+        entry.finish(DoneEvent(FinishReason.STOP, from_documents=True))
+
+
+def test_a_count_is_logged_without_its_rows_and_texts(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    count(Audit(path))
+    (line,) = lines(path)
+    assert SECRET not in path.read_text()
+    assert (line["scope"], "query" in line) == ("count", False)
+    covered = {"searched": 42, "matched": 1, "read": 40, "left_out": 2, "complete": False}
+    assert line["coverage"] == {**covered, "reason": ""}
+
+
+def test_with_texts_a_count_is_logged_with_its_query(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    count(Audit(path, texts=True))
+    (line,) = lines(path)
+    assert line["query"] == COUNTED.table.query
+    assert line["coverage"]["reason"] == COUNTED.coverage.reason  # type: ignore[index]  # JSON
+    assert path.read_text().count("title") == 1  # of the query: rows are not logged
 
 
 def test_wording_prefixes_match_the_gates_signal_names() -> None:

@@ -10,7 +10,15 @@ from audit_fixtures import make_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
+from expertrag.api.types import (
+    Coverage,
+    Feedback,
+    FinishReason,
+    GateAction,
+    GateMode,
+    QuestionScope,
+    Usage,
+)
 from expertrag.audit import AuditEntry
 from expertrag.audit.entries import dump_entry, dump_feedback, parse_entry, parse_feedback
 
@@ -37,6 +45,10 @@ ENTRIES = st.builds(
     p_sufficient=st.none() | UNIT,
     from_documents=st.none() | st.booleans(),
     question=st.none() | TEXT,
+    scope=st.none() | st.sampled_from(QuestionScope),
+    query=st.none() | TEXT,
+    coverage=st.none()
+    | st.builds(Coverage, COUNT, COUNT, COUNT, COUNT, st.none() | st.booleans(), TEXT),
 )
 FEEDBACK = st.builds(Feedback, TEXT, st.none() | st.booleans(), st.none() | TEXT, st.none() | TEXT)
 
@@ -74,6 +86,9 @@ def test_every_truncated_line_is_rejected() -> None:
         {"finish_reason": "bored"},
         {"from_documents": "some"},
         {"question": "\ud800"},
+        {"query": 1},
+        {"coverage": []},
+        {"coverage": {"searched": 1}},
     ],
 )
 def test_invalid_fields_are_rejected(change: dict[str, object]) -> None:
@@ -89,5 +104,5 @@ def test_fields_of_other_versions_are_ignored() -> None:
     item = json.loads(dump_entry(make_entry(1)))
     item["cost"]["joules"] = 3
     removed = {"retrieval_weight": 0.6, "k": 1, "steps": 1}
-    other = json.dumps({**item, **removed, "weather": "fair"}).encode()
+    other = json.dumps({**item, **removed, "weather": "fair", "scope": "dream"}).encode()
     assert parse_entry(other) == make_entry(1)

@@ -92,7 +92,7 @@ def _is_wrong(said: Any) -> bool:
 
 
 def _leaves(sent: Any, served: Served) -> bool:
-    return not sent.url.startswith((f"{served.url}/", "data:"))
+    return not sent.url.startswith((f"{served.url}/", f"blob:{served.url}/", "data:"))
 
 
 @pytest.fixture

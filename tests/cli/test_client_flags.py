@@ -50,6 +50,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 VALUES = {
     "--adapter": "legal",
     "--answer": "In March.",
+    "--as-of": "2026-01-31",
     "--ca": "system",
     "--base-url": "http://localhost:8080",
     "--choice": "March",
@@ -65,7 +66,11 @@ VALUES = {
 }
 """Values of flags that take any text; of those that take a file, its text."""
 
-SETTINGS = {"lab.routing": "top_k:1", "lab.weak_routing": "top_k:2"}
+SETTINGS = {
+    "lab.routing": "top_k:1",
+    "lab.weak_routing": "top_k:2",
+    "request.as_of": "2026-01-31",
+}
 """Values of settings that take any text."""
 
 VOLATILE = re.compile(r"\b\d+\.\d+ s\b|seconds \d+\.\d+|[0-9a-f]{8,}|:\d{4,5}\b")
@@ -259,7 +264,7 @@ def test_a_typed_store_is_asked_before_the_server_of_the_environment(
 
 
 def test_one_of_several_flags_needs_another(run: Run) -> None:
-    run("ask", "x", "--logprobs", "1").fails(2, "--logprobs needs --json")
+    run("ask", "x", "--set", "request.logprobs=1").fails(2, "request.logprobs needs --json")
     run("ask", "x", "--set", "lab.beta=1").fails(2, "lab.beta needs lab.contrast")
     weak = ("--set", "lab.contrast=base", "--set", "lab.weak_routing=top_k:1")
     run("ask", "x", *weak).fails(2, "needs lab.contrast=routing")

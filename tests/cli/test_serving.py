@@ -124,7 +124,9 @@ def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.Mon
 
 def test_ask_constrains_the_answer(run: Run, server: str, tmp_path: Path) -> None:
     ask = ("ask", "What is compost?", "--server", server, "--mode", "never", "--json")
-    answer = run(*ask, "--choice", "soil", "--choice", "a sea", "--logprobs", 1).json()
+    answer = run(
+        *ask, "--choice", "soil", "--choice", "a sea", "--set", "request.logprobs=1"
+    ).json()
     assert answer["text"] in ("soil", "a sea")
     assert "".join(token["text"] for token in answer["logprobs"]) == answer["text"]
     assert len(answer["logprobs"][0]["top"]) == 1

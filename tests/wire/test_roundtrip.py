@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expertrag.api import decisions, documents, types
+from expertrag.api import decisions, documents, tables, types
 from expertrag.api import rerank as rerank_types
 from expertrag.api.contrast import Contrast
 from expertrag.api.embed import Embeddings, EmbedRequest
@@ -67,7 +67,19 @@ DECISIONS = values(
     threshold=optional(UNIT),
     signals=st.dictionaries(TEXT, UNIT, max_size=3),
     rewritten_question=TEXT,
+    scope=optional(st.sampled_from(types.QuestionScope)),
 )
+CELLS = optional(
+    TEXT | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.booleans()
+)
+TABLES = values(
+    tables.AnswerTable,
+    columns=st.lists(TEXT, max_size=3).map(tuple),
+    rows=st.lists(st.lists(CELLS, max_size=3).map(tuple), max_size=3).map(tuple),
+    sources=st.lists(st.lists(TEXT, max_size=2).map(tuple), max_size=3).map(tuple),
+    query=TEXT,
+)
+COVERAGES = values(tables.Coverage, left_out=INT, complete=optional(st.booleans()), reason=TEXT)
 PASSAGES = st.lists(
     values(types.Passage, metadata=METADATA, domain=optional(TEXT), rerank_score=optional(UNIT)),
     max_size=2,
@@ -160,10 +172,12 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
             threshold=optional(UNIT),
             sampling=SAMPLINGS,
             history=HISTORIES,
+            scope=optional(st.sampled_from(types.QuestionScope)),
+            as_of=TEXT,
         ),
     ),
     (
-        partial(common.message_of, answer_pb2.AnswerResponse),
+        answer.answer_to_proto,
         answer.answer_from_proto,
         values(
             types.Answer,
@@ -175,6 +189,8 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
             logprobs=LOGPROBS,
             from_documents=st.booleans(),
             unsupported_reason=TEXT,
+            table=optional(TABLES),
+            coverage=optional(COVERAGES),
         ),
     ),
     (
@@ -253,7 +269,9 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
 ]
 EVENTS = st.one_of(
     values(types.GateEvent, decision=DECISIONS),
+    values(types.ProgressEvent, seconds_left=optional(UNIT)),
     values(types.PassagesEvent, passages=PASSAGES.map(tuple)),
+    values(types.TableEvent, table=TABLES, coverage=COVERAGES),
     values(types.DeltaEvent, logprobs=LOGPROBS),
     values(types.CitationEvent, citation=CITATIONS),
     values(types.UsageEvent, usage=USAGES),
@@ -398,6 +416,10 @@ def test_messages_have_all_fields_of_the_values() -> None:
         (rerank_types.Rank, rerank_pb2.Rank),
         (types.Citation, answer_pb2.Citation),
         (types.Answer, answer_pb2.AnswerResponse),
+        (types.ProgressEvent, answer_pb2.Progress),
+        (types.TableEvent, answer_pb2.TableEvent),
+        (tables.AnswerTable, answer_pb2.AnswerTable),
+        (tables.Coverage, answer_pb2.Coverage),
         (types.DoneEvent, answer_pb2.Done),
         (IndexStats, index_pb2.IndexStats),
         (ServerInfo, info_pb2.InfoResponse),

@@ -97,6 +97,12 @@ class Metrics:
         self._gate = Counter(
             "expertrag_gate", "Decisions of the gate.", ["mode", "action"], registry=registry
         )
+        self._scopes = Counter(
+            "expertrag_questions",
+            "Questions by what they ask of the documents.",
+            ["scope"],
+            registry=registry,
+        )
         self._stages = Histogram(
             "expertrag_stage_seconds",
             "Time of an answer by stage.",
@@ -167,6 +173,8 @@ class Metrics:
         match event:
             case GateEvent(decision):
                 self._gate.labels(decision.mode, decision.action).inc()
+                if decision.scope is not None:
+                    self._scopes.labels(decision.scope).inc()
             case PassagesEvent() if default:
                 self._generation.set(event.generation)
             case UsageEvent(usage):

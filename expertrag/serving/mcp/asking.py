@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, with_config
 
 from expertrag.api.citing import quote
 from expertrag.api.folding import AnswerFolder
+from expertrag.api.tables import AnswerTable, Coverage
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -20,7 +21,11 @@ from expertrag.api.types import (
     GateMode,
     Passage,
     PassagesEvent,
+    ProgressEvent,
+    QuestionScope,
+    TableEvent,
 )
+from expertrag.client import AnswerOptions
 from expertrag.serving.mcp.documents import SOURCE, DocumentLinks
 from expertrag.serving.mcp.tool import McpTool, ToolCall
 
@@ -39,6 +44,21 @@ class AnswerArguments:
             json_schema_extra={"enum": [*GateMode, None]},
         ),
     ] = None
+    scope: Annotated[
+        str | None,
+        Field(
+            description="What the question asks of the documents: lookup, list, count, aggregate "
+            "(a sum, an average, a maximum), exists (any or every one), compare, latest (the "
+            "version in force), two_hops, document (a summary). Unset: recognised.",
+            json_schema_extra={"enum": [*QuestionScope, None]},
+        ),
+    ] = None
+    as_of: Annotated[
+        str,
+        Field(
+            description="Answer from the versions in force on this day, YYYY-MM-DD. Empty: today."
+        ),
+    ] = ""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -117,13 +137,21 @@ class CitedAnswer:
     sources: list[AnswerSource]
     gate: GateOutcome
     id: str
+    table: Annotated[
+        AnswerTable | None, Field(description="Rows that were listed or counted, all of them.")
+    ] = None
+    coverage: Annotated[
+        Coverage | None,
+        Field(description="What was counted from; complete is null where that is unknown."),
+    ] = None
 
 
 async def _answer(call: ToolCall, asked: AnswerArguments) -> CitedAnswer:
     # Streamed, so that a call that is cancelled ends the work.
     folder, events = AnswerFolder(), 0
+    options: AnswerOptions = {"mode": asked.mode, "scope": asked.scope, "as_of": asked.as_of}
     async with aclosing(
-        call.client.stream(asked.question, mode=asked.mode, k=call.k, **call.deadline)
+        call.client.stream(asked.question, k=call.k, **options, **call.deadline)
     ) as stream:
         async for event in stream:
             folder.add(event)
@@ -140,8 +168,12 @@ def _progress(event: AnswerEvent) -> str:
     match event:
         case GateEvent(decision):
             return "searching the documents" if decision.retrieve else "answering without them"
+        case ProgressEvent(done, total):
+            return f"read {done} of {total} documents"
         case PassagesEvent(passages):
             return f"found {len(passages)} passages"
+        case TableEvent(table):
+            return f"counted {len(table.rows)} rows"
         case _:
             return "writing"
 
@@ -158,6 +190,8 @@ def _cite(answer: Answer, links: DocumentLinks) -> CitedAnswer:
         ],
         gate=_outcome(answer.decision),
         id=answer.id,
+        table=answer.table,
+        coverage=answer.coverage,
     )
 
 

@@ -14,11 +14,13 @@ from serving_fixtures import StartServer, wait_until
 
 from expertrag.answer.assemble import open_pipeline
 from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import GateAction, GateDecision, GateEvent, GateMode, QuestionScope
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig, Config, LabConfig
 from expertrag.llm.load.packing import pack_folder
+from expertrag.serving.core.metrics import Metrics
 from expertrag_index.types import silent
 
 
@@ -37,6 +39,17 @@ def scrape(port: int) -> dict[str, float]:
         lines = response.read().decode().splitlines()
     samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return {name: float(value) for name, _, value in samples}
+
+
+def test_questions_are_counted_by_scope() -> None:
+    metrics = Metrics()
+    decision = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "it counts")
+    for scope in (QuestionScope.COUNT, QuestionScope.COUNT, QuestionScope.LIST, None):
+        metrics.observe(GateEvent(replace(decision, scope=scope)))
+    value = metrics.registry.get_sample_value
+    assert value("expertrag_questions_total", {"scope": "count"}) == 2
+    assert value("expertrag_questions_total", {"scope": "list"}) == 1
+    assert value("expertrag_questions_total", {"scope": "lookup"}) is None
 
 
 def test_scrape(start_server: StartServer, port: int) -> None:

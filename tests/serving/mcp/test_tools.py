@@ -19,8 +19,10 @@ from serving_fixtures import (
     TellingGenerator,
     wait_until,
 )
+from table_fixtures import COVERAGE, TABLE, OpenCounting
 
-from expertrag.api.types import GateMode
+from expertrag.api.jsonable import to_json
+from expertrag.api.types import GateMode, QuestionScope
 from expertrag.client import AsyncClient
 from expertrag.serving.mcp.documents import DocumentLinks
 
@@ -302,3 +304,21 @@ def test_a_cancelled_call_ends_the_answer(
         await asyncio.to_thread(wait_until, lambda: not paced.open_sessions)
 
     talk(use, client)
+
+
+def test_an_answer_about_a_set_of_documents_has_its_table(
+    talk: Talk, start_server: StartServer, open_counting: OpenCounting, connected: Connected
+) -> None:
+    counting = open_counting()
+    client = connected(start_server(lambda: counting).address)
+    asked = {"question": "How many?", "scope": "list", "as_of": "2026-01-31"}
+    got = value(talk(lambda session: session.call_tool("answer", asked), client))
+    assert (got["table"], got["coverage"]) == (to_json(TABLE), to_json(COVERAGE))
+    assert counting.days == ["2026-01-31"]
+    refused_day = {"question": "How many?", "as_of": "today"}
+    assert "write a day such as 2026-01-31" in failure(
+        talk(lambda session: session.call_tool("answer", refused_day), client)
+    )
+    tools = {tool.name: tool for tool in talk(lambda session: session.list_tools(), client).tools}
+    scopes = tools["answer"].input_schema["properties"]["scope"]["enum"]
+    assert scopes == [*(scope.value for scope in QuestionScope), None]

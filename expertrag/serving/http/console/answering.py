@@ -16,6 +16,8 @@ from expertrag.api.types import (
     DoneEvent,
     GateEvent,
     PassagesEvent,
+    ProgressEvent,
+    TableEvent,
     UsageEvent,
 )
 from expertrag.serving.http.body import read_body
@@ -27,7 +29,7 @@ from expertrag.serving.http.state import HttpState
 
 
 async def answer(request: Request) -> Response:
-    """Answer a question as events: gate, passages, delta*, citation*, usage, done, or error."""
+    """Answer a question as events, each of which is named as the API names it, or error."""
     asked = await read_body(request, Asked)
     shared = HttpState.of(request)
     client = shared.client(request, asked.collection)
@@ -79,8 +81,12 @@ def _text(each: AnswerEvent) -> str:
     match each:
         case GateEvent(decision):
             return event(to_json(decision), "gate")
+        case ProgressEvent():
+            return event(to_json(each), "progress")
         case PassagesEvent():
             return event(to_json(each), "passages")
+        case TableEvent():
+            return event(to_json(each), "table")
         case DeltaEvent(text):
             return event({"text": text}, "delta")
         case CitationEvent(citation):

@@ -46,12 +46,15 @@ class Asked(QuestionBody):
     k: int | None = None
     filter: Mapping[str, Any] | None = None
     max_tokens: int | None = None
+    scope: str | None = None
+    as_of: str = ""
 
     def options(self) -> dict[str, Any]:
         """Return what of it is set, as arguments of ``stream``."""
         given = {"k": self.k, "max_tokens": self.max_tokens, "threshold": self.threshold}
         known = {name: value for name, value in given.items() if value is not None}
-        return {**known, "mode": self.mode, "filter": self.filter, "history": self.turns()}
+        about = {"scope": self.scope, "as_of": self.as_of, "filter": self.filter}
+        return {**known, **about, "mode": self.mode, "history": self.turns()}
 
 
 class Searched(Body):

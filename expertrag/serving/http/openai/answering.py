@@ -16,7 +16,7 @@ from expertrag.api.folding import afold
 from expertrag.api.types import Answer, AnswerEvent, Citation
 from expertrag.serving.http.errors import Params
 from expertrag.serving.http.hangup import unless_hung_up
-from expertrag.serving.http.openai.citations import Cited, cite
+from expertrag.serving.http.openai.citations import Cited, append_table, cite
 from expertrag.serving.http.openai.extension import extension_of
 from expertrag.serving.http.openai.model_names import NamedModel, naming_models
 from expertrag.serving.http.openai.options import Sampled
@@ -59,7 +59,8 @@ class Form(ABC):
         return extension_of(answer, self._notices)
 
     def _cite(self, answer: Answer) -> Cited:
-        return cite(answer, self._url, markers=self._markers)
+        cited = cite(answer, self._url, markers=self._markers)
+        return append_table(cited, answer) if self._markers else cited
 
     def _url(self, citation: Citation) -> str:
         span = citation.start, citation.end

@@ -12,7 +12,15 @@ from starlette.responses import Response
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.jsonable import to_json
 from expertrag.api.logprobs import TokenLogprob
-from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, FinishReason, GateEvent, Usage
+from expertrag.api.types import (
+    Answer,
+    AnswerEvent,
+    DeltaEvent,
+    FinishReason,
+    GateEvent,
+    ProgressEvent,
+    Usage,
+)
 from expertrag.serving.http.body import read_body
 from expertrag.serving.http.openai.answering import Form, respond
 from expertrag.serving.http.openai.chat_request import PARAMS, ChatRequest
@@ -68,11 +76,14 @@ class _Form(Form):
                         begin = {"role": "assistant", "content": "", "refusal": None}
                         extra = {"decision": to_json(decision)}
                         yield self._chunk(answer_id, begin, expertrag=extra)
+                    case ProgressEvent():
+                        extra = {"progress": to_json(each)}
+                        yield self._chunk(answer_id, {}, expertrag=extra)
                     case DeltaEvent(text, logprobs):
                         yield self._chunk(answer_id, {"content": text}, logprobs=logprobs)
         answer = folder.answer()
         marked = self._cite(answer)
-        if marked.annotations:
+        if marked.added or marked.annotations:
             annotations = _nest(marked.annotations)
             last = {"content": marked.added, "annotations": annotations}
             yield self._chunk(answer_id, last)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from expertrag.api.citing import best_by_passage
+from expertrag.api.table_text import adds_to, markdown_of
 from expertrag.api.types import Answer, Citation
 
 _MARKERS = re.compile(r"(?:\s*\[\d+\])+\s*$")
+TABLE_ROWS = 50
+"""Most rows in Markdown; ``expertrag.table`` has all of them."""
 
 Url = Callable[[Citation], str]
 
@@ -46,6 +49,14 @@ def cite(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
             start, end = place, place + len(marker)
         annotations.append(_annotation(answer, citation, start, end, url(citation)))
     return Cited(added, annotations)
+
+
+def append_table(cited: Cited, answer: Answer) -> Cited:
+    """Add the table of an answer in Markdown, if it says more than the text."""
+    if answer.table is None or not adds_to(answer.table, answer.text):
+        return cited
+    table = markdown_of(answer.table, TABLE_ROWS)
+    return replace(cited, added=f"{cited.added}\n\n{table}")
 
 
 def _annotation(answer: Answer, citation: Citation, start: int, end: int, url: str) -> Any:

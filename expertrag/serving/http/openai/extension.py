@@ -10,7 +10,7 @@ from expertrag.api.types import Answer
 
 
 def extension_of(answer: Answer, notices: Sequence[str]) -> dict[str, Any]:
-    """Return the gate's decision, the passages, the support and the cost of an answer.
+    """Return the gate's decision, the passages, the table, the support and the cost of an answer.
 
     :param notices: what of the request was ignored.
     """
@@ -19,6 +19,8 @@ def extension_of(answer: Answer, notices: Sequence[str]) -> dict[str, Any]:
         "decision",
         "passages",
         "citations",
+        "table",
+        "coverage",
         "finish_reason",
         "support",
         "p_sufficient",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from expertrag.api.rerank import RerankMode
-from expertrag.api.types import GateMode
+from expertrag.api.types import GateMode, QuestionScope
 from expertrag.serving.http.openai.formats import TextFormat
 from expertrag.serving.http.openai.unserved import Unserved, check_unserved, refuse
 
@@ -35,6 +35,8 @@ class Extension(BaseModel):
     threshold: float | None = None
     steps: Int32 | None = None
     rerank: RerankMode | None = None
+    scope: QuestionScope | None = None
+    as_of: str | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the options that are set.

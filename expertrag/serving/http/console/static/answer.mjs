@@ -1,12 +1,13 @@
 // An answer with its citations, its basis, and the ratings.
 import { post } from "./api.mjs";
+import { Counted } from "./counted.mjs";
 import { basis } from "./exchange.mjs";
 import { Cost, Gate } from "./gate.mjs";
 import { Component, html } from "./html.mjs";
 import { documentLink, linkTo } from "./links.mjs";
 import { Passages } from "./passages.mjs";
 import { state, update } from "./state.mjs";
-import { indexes, shown } from "./text.mjs";
+import { count, indexes, seconds, shown } from "./text.mjs";
 
 const BASES = {
   documents: "From the documents",
@@ -19,11 +20,11 @@ const MARKERS = /(?:\s*\[\d+\])+\s*$/;
 
 export function Basis({ exchange }) {
   const kind = basis(exchange);
-  const { status, done, gate } = exchange;
+  const { status, done, gate, progress } = exchange;
   if (status === "failed") return html`<p class="basis failed">Failed</p>`;
   if (!kind) return html`<p class="basis open">${status === "stopped" ? "Stopped" : "The gate is deciding"}</p>`;
   const notes = [
-    status === "answering" && (kind === "documents" ? "reading the passages" : "answering"),
+    status === "answering" && (progress ? reading(progress) : kind === "documents" ? "reading the passages" : "answering"),
     status === "stopped" && "stopped before its end",
     done && done.finish_reason === "length" && "cut at the limit of tokens",
     done && done.support != null && kind === "documents" && !done.unsupported_reason && "supported",
@@ -32,6 +33,11 @@ export function Basis({ exchange }) {
   return html`<p class="basis ${open ? "open" : kind}">
     <b>${open ? "Consulting the documents" : BASES[kind]}</b>${notes.map((note) => html`<span key=${note}>${note}</span>`)}
   </p>`;
+}
+
+function reading({ done, total, seconds_left: left }) {
+  const time = left ? `, ${seconds(left)} left` : "";
+  return `reading the documents, ${count(done)} of ${count(total)}${time}`;
 }
 
 // The text: cited sentences are underlined, and a marker behind each opens its source.
@@ -113,7 +119,7 @@ export class Exchange extends Component {
   }
 
   render({ exchange, onChange, onAgain, narrow, heading }) {
-    const { gate, passages, usage, done, error, status, text } = exchange;
+    const { gate, passages, table, usage, done, error, status, text } = exchange;
     const busy = status === "waiting" || status === "answering";
     const reason = done && done.unsupported_reason;
     return html`<article class="exchange ${narrow ? "narrow" : ""}" aria-label=${heading || exchange.question}>
@@ -124,6 +130,7 @@ export class Exchange extends Component {
           ${text && html`<${AnswerText} exchange=${exchange} />`}
           ${busy && html`<span class="caret" aria-hidden="true"></span>`}
         </div>
+        ${table && html`<${Counted} exchange=${exchange} />`}
         ${reason && html`<p class="unsupported">${done.finish_reason === "abstained" ? "" : "Check this: "}${shown(reason)}</p>`}
         ${error &&
         html`<p class="warning" role="alert">

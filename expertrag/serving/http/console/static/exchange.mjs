@@ -16,6 +16,9 @@ export function exchangeOf(question, mode, collection) {
     gate: null,
     passages: null,
     generation: null,
+    progress: null,
+    table: null,
+    coverage: null,
     text: "",
     citations: [],
     usage: null,
@@ -47,7 +50,9 @@ export async function run(exchange, history, signal, publish) {
 
 function changeOf(exchange, name, data) {
   if (name === "gate") return { gate: data, status: "answering" };
+  if (name === "progress") return { progress: data };
   if (name === "passages") return data;
+  if (name === "table") return { ...data, progress: null };
   if (name === "delta") return { text: exchange.text + data.text };
   if (name === "citation") return { citations: [...exchange.citations, data] };
   if (name === "usage") return { usage: data };
