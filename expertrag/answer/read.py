@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
+from expertrag.answer.scope import recognise_scope
 from expertrag.answer.tables import link_tables
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, GateMode, QuestionScope, RetrieveRequest
+from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.history import in_conversation
@@ -67,7 +68,7 @@ class QuestionReader:
         )
         call.meter.add(turns_dropped=dropped)
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
-        scope = request.scope or QuestionScope.LOOKUP
+        scope = request.scope or recognise_scope(asked.question).accepted
         table = None
         if request.mode is not GateMode.NEVER and not asked.about_conversation:
             table = link_tables(request, scope, call.view.index)

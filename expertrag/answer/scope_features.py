@@ -7,6 +7,7 @@ and without them.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -49,7 +50,7 @@ def fold_diacritics(word: str) -> str:
 
 def _word_features(words: list[str]) -> Iterator[str]:
     padded = ["^", *words, "$"]
-    for before, after in zip(padded, padded[1:], strict=False):
+    for before, after in itertools.pairwise(padded):
         yield f"{after} "
         yield f"{before} {after}"
     for position, leading in enumerate(words[:_LEADING]):

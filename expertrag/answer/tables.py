@@ -13,6 +13,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
+from expertrag.answer.scope import is_set
 from expertrag.api.types import (
     AnswerEvent,
     Citation,
@@ -30,7 +31,7 @@ from expertrag.api.types import (
 )
 from expertrag.llm.base import Message
 from expertrag.llm.prompt import ABSTENTION
-from expertrag.queries.result import SETS, QueryResult, count_decimals, link_question, run_question
+from expertrag.queries.result import QueryResult, count_decimals, link_question, run_question
 from expertrag.queries.wording import Line, to_coverage, to_lines, to_table
 from expertrag_retriever.search import to_passage
 
@@ -54,7 +55,7 @@ def link_tables(request: AnswerRequest, scope: QuestionScope, index: Index) -> T
 
     :param request: has the question as it stands alone.
     """
-    if scope not in SETS or request.sampling.constraint is not None:
+    if not is_set(scope) or request.sampling.constraint is not None:
         return None
     today = date.fromisoformat(request.as_of) if request.as_of else date.today()
     link = link_question(request.question, index.tables(request.filter or None), today)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
-from expertrag.queries.linking import NumberLink, TableLink, ValueLink
+from expertrag.queries.linking import NumberLink, TableLink, ValueLink, spaced
 from expertrag.queries.periods import Period
-from expertrag.queries.vocabulary import Word
+from expertrag.queries.units import convert, unit_of
+from expertrag.queries.vocabulary import Word, fold, words_of
 from expertrag_index.tables.database import Column, TableDatabase, quote
+from expertrag_index.tables.extract import LIST
 from expertrag_index.words.porter import stem
 
 _NOT = re.compile(
@@ -39,6 +42,38 @@ _AFTER = (
     ("<=", r"\s*(?:[^\W\d_]+\s)?(?:or|oder)\s(?:less|fewer|weniger)"),
 )
 _BETWEEN = re.compile(r"\b(?:between|zwischen)\s*$", re.IGNORECASE)
+
+
+_ENDS = frozenset(
+    [
+        "closed",
+        "resolved",
+        "finished",
+        "completed",
+        "paid",
+        "returned",
+        "abgeschlossen",
+        "erledigt",
+        "bezahlt",
+    ]
+)
+_OPEN = frozenset(
+    [
+        "open",
+        "unresolved",
+        "unpaid",
+        "unfinished",
+        "pending",
+        "outstanding",
+        "offen",
+        "offene",
+        "offenen",
+        "unbezahlt",
+    ]
+)
+_ENDED = frozenset(
+    ["closed", "resolved", "finished", "completed", "erledigt", "abgeschlossen", "geschlossen"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +105,20 @@ def value_conditions(link: TableLink) -> list[list[Condition]]:
     linked = {column.name for column, _ in link.columns}
     for columns in by_words.values():
         names = [name for name in columns if name in linked] or list(columns)
+        # a name is sooner asked about by what it is related to than by the row of its own
+        related = [name for name in names if not _is_key(link, name)]
+        names = related or names
         if len(names) == 1:
             slots.setdefault(names[0], []).extend(columns[names[0]])
             continue
         alternatives.append([_value_condition(link, name, columns[name]) for name in names])
     fixed = [[_value_condition(link, name, links)] for name, links in slots.items()]
     return fixed + alternatives
+
+
+def _is_key(link: TableLink, name: str) -> bool:
+    column = link.table.column(name)
+    return column is not None and column.is_key
 
 
 def _is_part(one: ValueLink, links: Sequence[ValueLink]) -> bool:
@@ -91,8 +134,9 @@ def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> 
     for one in links:
         negated = _NOT.search(question[: one.words[0].start])
         (unwanted if negated else wanted).append(one.value)
-    parts = [_among(name, wanted, "IN")] if wanted else []
-    parts += [_among(name, unwanted, "NOT IN")] if unwanted else []
+    column = links[0].column
+    parts = [_among(column, wanted, "IN")] if wanted else []
+    parts += [_among(column, unwanted, "NOT IN")] if unwanted else []
     # several values for the same words, such as two people of one name
     spans = [one.words for one in links]
     sure = all(one.exact for one in links) or len(set(spans)) == len(spans)
@@ -100,7 +144,15 @@ def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> 
     return Condition(" AND ".join(parts), name, sure, note)
 
 
-def _among(name: str, values: Sequence[str], operator: str) -> str:
+def _among(column: Column, values: Sequence[str], operator: str) -> str:
+    name = column.name
+    if column.is_list:
+        held = [
+            f"'{LIST}' || {quote(name)} || '{LIST}' LIKE {literal(f'%{LIST}{value}{LIST}%')}"
+            for value in values
+        ]
+        either = f"({' OR '.join(held)})"
+        return either if operator == "IN" else f"NOT {either}"
     if len(values) == 1:
         sign = "=" if operator == "IN" else "<>"
         return f"{quote(name)} {sign} {literal(values[0])}"
@@ -176,16 +228,47 @@ def number_conditions(link: TableLink) -> list[list[Condition]]:
         before, after = link.parts.question[: number.start], link.parts.question[number.end :]
         if _BETWEEN.search(before) and numbers:
             last = numbers.pop(0)
-            test = f"BETWEEN {number.number} AND {last.number}"
+            ends = replace(number, unit=number.unit or last.unit), last
+            test = partial(_write_test, "BETWEEN", ends)
         elif sign := _comparison(before, after):
-            test = f"{sign} {number.number}"
+            test = partial(_write_test, sign, (number,))
         elif _is_limit(number, link):
             continue
         else:
-            test = f"= {number.number}"
+            test = partial(_write_test, "=", (number,))
         near = _nearest_first(number, columns, link)
-        slots.append([Condition(f"{quote(column.name)} {test}", column.name) for column in near])
+        slots.append(
+            [Condition(f"{quote(column.name)} {test(column)}", column.name) for column in near]
+        )
     return slots
+
+
+def _write_test(sign: str, numbers: Sequence[NumberLink], column: Column) -> str:
+    """Write a comparison with numbers in the unit of a column."""
+    unit = unit_of_column(column)
+    written = [f"{convert(number.number, number.unit, unit):.12g}" for number in numbers]
+    return f"{sign} {' AND '.join(written)}"
+
+
+def unit_of_column(column: Column) -> str | None:
+    """Return the unit of a column, by its cells or its name; None without one."""
+    words = (column.unit, *(word.text for word in words_of(spaced(column.name))))
+    return next(filter(None, (unit_of(fold(word)) for word in words)), None)
+
+
+def state_conditions(link: TableLink) -> list[list[Condition]]:
+    """Return the condition of "open" or "closed" for a table with the day of the end of a row."""
+    columns = [
+        column
+        for column in link.table.columns
+        if any(fold(word.text) in _ENDS for word in words_of(spaced(column.name)))
+    ]
+    words = {word.folded for word in link.parts.words}
+    if not columns or not words & {*_OPEN, *_ENDED}:
+        return []
+    name = quote(columns[0].name)
+    test = f"{name} IS NULL" if words & _OPEN else f"{name} IS NOT NULL"
+    return [[Condition(test, "")]]
 
 
 def limit_of(link: TableLink) -> int | None:

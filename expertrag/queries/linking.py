@@ -13,7 +13,8 @@ from datetime import date
 
 from expertrag.queries.periods import Period, find_periods
 from expertrag.queries.synonyms import have_same_meaning
-from expertrag.queries.vocabulary import Word, fold, same_word, words_of
+from expertrag.queries.units import currency_of, unit_of, write_digits
+from expertrag.queries.vocabulary import Word, correct_asking, fold, same_word, words_of
 from expertrag_index.tables.cells import amount_of
 from expertrag_index.tables.database import Column, Table
 
@@ -24,6 +25,12 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _SCALES = {"k": 1_000, "thousand": 1_000, "tausend": 1_000}
+
+_LONGEST_NAME = 4
+"""Most words of a name."""
+
+_LEAST_OF_COMPOUND = 9
+"""Letters of a compound, such as "Parkgebühren" for "Parken"."""
 
 MOST_CONTAINED = 2
 """Most words of a question that are looked for in the texts of rows."""
@@ -44,11 +51,12 @@ class ValueLink:
 
 @dataclass(frozen=True, slots=True)
 class NumberLink:
-    """A number of a question that is not part of a date."""
+    """A number of a question that is not part of a date; ``unit``: the word after it, if a unit."""
 
     number: int | float
     start: int
     end: int
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ class QuestionParts:
     @classmethod
     def of(cls, question: str, today: date) -> QuestionParts:
         """Read the periods and numbers of a question; its words are what they leave."""
+        question = write_digits(correct_asking(question))
         periods = find_periods(question, today)
         spans = [(period.start, period.end) for period in periods]
         numbers = tuple(_numbers(question, spans))
@@ -134,12 +143,16 @@ def link_tables(parts: QuestionParts, tables: Iterable[Table]) -> list[TableLink
 
 def link_table(parts: QuestionParts, table: Table) -> TableLink:
     """Link a question with one table."""
-    names = {word.folded for name in table.names for word in words_of(name)}
+    names = {
+        word.folded for name in table.names for word in words_of(spaced(name)) if not word.asks
+    }
     named = tuple(word for word in parts.words if any(_names(word.folded, name) for name in names))
     columns = tuple(_link_columns(parts.words, table.columns))
     values = tuple(_link_values(parts.words, table.columns))
     linked = {*named, *(word for _, words in columns for word in words)}
     linked |= {word for link in values for word in link.words}
+    numeric = any(column.kind == "number" for column in table.columns)
+    linked |= {word for word in parts.words if numeric and _is_unit(word)}
     unlinked = tuple(word for word in parts.words if word not in linked and not word.asks)
     return TableLink(table, parts, named, columns, values, unlinked)
 
@@ -153,10 +166,7 @@ def _link_columns(
     words: Sequence[Word], columns: Iterable[Column]
 ) -> Iterator[tuple[Column, tuple[Word, ...]]]:
     for column in columns:
-        names = [
-            word.folded
-            for word in words_of(re.sub(r"([a-z])([A-Z])", r"\1 \2", column.name).replace("_", " "))
-        ]
+        names = [word.folded for word in words_of(spaced(column.name))]
         own = tuple(
             word
             for word in words
@@ -165,6 +175,15 @@ def _link_columns(
         unit = column.unit and tuple(w for w in words if same_word(w.folded, fold(column.unit)))
         if own or unit:
             yield column, tuple(dict.fromkeys((*own, *(unit or ()))))
+
+
+def spaced(name: str) -> str:
+    """Return a name of a file or a column with spaces between its words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[-_.]", " ", name)
+
+
+def _is_unit(word: Word) -> bool:
+    return unit_of(word.folded) is not None or currency_of(word.folded) is not None
 
 
 def _link_values(words: Sequence[Word], columns: Iterable[Column]) -> Iterator[ValueLink]:
@@ -187,7 +206,7 @@ def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink 
         return None
     used: list[Word] = []
     for part in parts:
-        match = next((w for w in words if w not in used and _same_value(w.folded, part)), None)
+        match = next((w for w in words if w not in used and _names_value(w, part)), None)
         if match is not None:
             used.append(match)
     if not used:
@@ -196,16 +215,30 @@ def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink 
     content = [word for word in used if not word.asks]
     if not content and not (exact and len(parts) == 1):
         return None
-    if not exact and len(parts) > 4 and len(content) < 2:
+    if not exact and not _tells_value(value, content):
         return None
     used.sort(key=lambda word: word.start)
     return ValueLink(column, value, tuple(used), exact)
 
 
-def _same_value(first: str, second: str) -> bool:
-    if len(first) <= 3 or len(second) <= 3:
-        return first == second
-    return same_word(first, second)
+def _tells_value(value: str, content: Sequence[Word]) -> bool:
+    """Return whether some words of a value tell which it is: half of a name, or most of a text."""
+    words = [word for word in words_of(value) if not word.asks]
+    is_name = len(words) <= _LONGEST_NAME and all(not word.text[:1].islower() for word in words)
+    share = len(content) / max(len(words), 1)
+    return share >= (1 / _LONGEST_NAME if is_name else 0.6)
+
+
+def _names_value(word: Word, part: str) -> bool:
+    """Return whether a word names a word of a value; a compound may begin with it."""
+    asked = word.folded
+    if currency_of(part) is not None:
+        return currency_of(asked) == currency_of(part)
+    if len(asked) <= 3 or len(part) <= 3:
+        return asked == part
+    stem = part[: max(4, len(part) - 2)]
+    is_compound = len(asked) >= _LEAST_OF_COMPOUND and not word.asks and asked.startswith(stem)
+    return is_compound or same_word(asked, part)
 
 
 def _numbers(question: str, spans: Sequence[tuple[int, int]]) -> Iterator[NumberLink]:
@@ -217,4 +250,6 @@ def _numbers(question: str, spans: Sequence[tuple[int, int]]) -> Iterator[Number
             continue
         scale = (match["scale"] or "").strip().casefold()
         factor = _SCALES.get(scale, 1_000_000) if scale else 1
-        yield NumberLink(amount.number * factor, match.start(), match.end())
+        following = next(iter(words_of(question[match.end() : match.end() + 16])), None)
+        unit = unit_of(following.folded) if following else None
+        yield NumberLink(amount.number * factor, match.start(), match.end(), unit)

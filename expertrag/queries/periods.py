@@ -41,7 +41,8 @@ _SINCE = re.compile(
     r"\b(since|from|starting|seit|ab|depuis|desde)(?:\s+(?:the|dem|der))?\s*$", re.I
 )
 _UNTIL = re.compile(
-    r"\b(until|till|up to|by(?: the end of)?|through|bis(?: ende)?|jusqu'en|hasta)"
+    r"\b((?:before|vor|by|until|till|up to|bis(?: zum)?)(?: the| dem)? (?:end of|ende)(?: of| von)?"
+    r"|until|till|up to|by|through|bis|jusqu'en|hasta)"
     r"(?:\s+(?:the|zum))?\s*$",
     re.I,
 )
@@ -206,13 +207,13 @@ def _open_end(period: Period, before: str) -> Period:
         return period
     day = timedelta(days=1)
     ends: list[tuple[re.Pattern[str], Callable[[], tuple[str, str]]]] = [
+        (_UNTIL, lambda: (_FIRST.isoformat(), period.last)),
         (
             _BEFORE,
             lambda: (_FIRST.isoformat(), (date.fromisoformat(period.first) - day).isoformat()),
         ),
         (_AFTER, lambda: ((date.fromisoformat(period.last) + day).isoformat(), _LAST.isoformat())),
         (_SINCE, lambda: (period.first, _LAST.isoformat())),
-        (_UNTIL, lambda: (_FIRST.isoformat(), period.last)),
     ]
     for pattern, open_end in ends:
         if match := pattern.search(before):

@@ -12,6 +12,7 @@ from expertrag.queries.conditions import (
     limit_of,
     number_conditions,
     period_conditions,
+    state_conditions,
     text_conditions,
     value_conditions,
 )
@@ -97,6 +98,7 @@ def find_queries(
         *period_conditions(link, database),
         *number_conditions(link),
         *text_conditions(link),
+        *state_conditions(link),
     ]
     limit = limit_of(link)
     targets = find_targets(link, scope, limit)
@@ -133,19 +135,15 @@ def _choose_columns(
     table = link.table
     names = [column.name for column in table.columns]
     if table.is_family:
-        key = ["title"] if _distinct(table, "title") else ["title", "file"]
+        title = table.column("title")
+        key = ["title"] if title and title.is_key else ["title", "file"]
     else:
         texts = [column.name for column in table.columns if column.kind == "text"]
-        unique = [column.name for column in table.columns if len(column.values) == table.rows]
-        key = [*unique[:1], *texts[:2]] if table.rows else names[:2]
+        keys = [column.name for column in table.columns if column.is_key]
+        key = [*keys[:1], *texts[:2]]
     asked = [column.name for column, _ in link.columns]
     tested = [condition.column for condition in conditions]
     order = [*key, *([target.measure] if target.measure else []), *asked, *tested]
     if len(names) <= 6:
         order += names
     return tuple(dict.fromkeys(name for name in order if name in names))[:6]
-
-
-def _distinct(table: Table, name: str) -> bool:
-    column = table.column(name)
-    return column is not None and len(column.values) == table.rows

@@ -13,19 +13,12 @@ from expertrag.queries.query import TableQuery, find_queries
 from expertrag_index.tables.database import Rows, TableDatabase, quote
 from expertrag_retriever.types import QuestionScope, Scalar
 
-SETS = frozenset(
-    {
-        QuestionScope.LIST,
-        QuestionScope.COUNT,
-        QuestionScope.AGGREGATE,
-        QuestionScope.EXISTS,
-    }
-)
-"""Scopes that tables can answer."""
-
 _EVERY = re.compile(
     r"\b(all|every|each|alle|jede[rsnm]?|sämtliche\w*|tous|toutes|todos|todas)\b", re.I
 )
+
+_CLOSE = 1.5
+"""Difference of the scores of two tables that may both be meant: the one with rows is taken."""
 
 Choose = Callable[[str, Sequence[str]], str]
 """Chooses one of several queries for a question; the language model does."""
@@ -58,8 +51,17 @@ def link_question(question: str, database: TableDatabase, today: date) -> TableL
     """Link a question with the table that it is about; None without tables."""
     links = link_tables(QuestionParts.of(question, today), database.tables)
     understood = [link for link in links if link.understood]
+    if understood:
+        close = [link for link in understood if link.score >= understood[0].score - _CLOSE]
+        return next((link for link in close if _has_rows(link, database)), understood[0])
     inside = (link.looks_inside for link in links)
-    return next(chain(understood, filter(None, inside), links), None)
+    return next(chain(filter(None, inside), links), None)
+
+
+def _has_rows(link: TableLink, database: TableDatabase) -> bool:
+    """Return whether any row of a table satisfies the conditions of a question."""
+    queries = find_queries(link, QuestionScope.LIST, database)
+    return any(database.run(query.rows_sql).rows for query in queries[:2])
 
 
 def run_question(

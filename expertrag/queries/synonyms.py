@@ -20,7 +20,7 @@ owner owners owns own owned responsible verantwortlich verantwortliche besitzer 
 assignee assigned assignedto handles zugewiesen bearbeiter
 office offices location site works work working worked based located sits city standort ort büro
   sitzt arbeitet arbeiten
-manager managers manages managed boss supervisor reports leiter vorgesetzter vorgesetzte chef
+manager managers manages managed boss supervisor report reports reporting berichten berichtet leiter vorgesetzter vorgesetzte chef
 amount amounts cost costs price prices fee fees spend spent paid pay charge charged value
   expensive cheap dear betrag teuer teuerste teuersten günstig billig kosten preis gebühr
   ausgegeben bezahlt
@@ -58,6 +58,28 @@ role position job title rolle stelle funktion
 salary salaries gehalt gehälter
 name names name namen
 seats seat users plätze
+currency currencies währung währungen
+receipt receipts voucher vouchers beleg belege belegen
+payment payments zahlung zahlungen
+rent rents miete mieten
+warranty garantie gewährleistung
+language languages speak speaks spoken sprache sprachen spricht sprechen
+tenant tenants mieter mietern
+group groups gruppe gruppen
+room rooms raum räume zimmer
+notice kündigungsfrist
+device devices machine machines equipment gerät geräte geräten maschine maschinen
+plant standort standorte standorten werk
+caretaker look after looks hausmeister
+vendor vendors supplier suppliers händler lieferant
+inspection inspections prüfung prüfungen
+hire hired joined join eintritt eingestellt
+close closed resolve resolved geschlossen
+price preis preise
+memory ram speicher
+floor storey storeys etage stockwerk
+town city ort stadt
+role job position funktion rolle
 """
 
 _MEANINGS: dict[str, set[int]] = {}

@@ -20,8 +20,9 @@ _OPERATIONS = (
     ),
 )
 _MOST = re.compile(
-    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|most recent|"
-    r"last|youngest|meisten?|höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
+    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|"
+    r"most recent|last|youngest|meisten?|"
+    r"höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
     re.IGNORECASE,
 )
 _LEAST = re.compile(
@@ -37,6 +38,10 @@ _BY_DATE = re.compile(
 _SUMMED = re.compile(
     r"\b(?:spen[dt]\w*|total|in total|altogether|overall|combined|insgesamt|ausgegeben|the most"
     r"|am meisten)\b",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(
+    r"\W*(?:\w+\s+)?(?:(?P<who>who|wer)\b|(?:which|what|whose|welche\w*|quel\w*)\s+(?P<noun>[^\W\d_]+))",
     re.IGNORECASE,
 )
 _GROUPS = re.compile(
@@ -78,7 +83,8 @@ def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> li
         if found:
             return found
     if scope is QuestionScope.LIST:
-        return [Target(limit=limit)]
+        asked = _find_asked(link)
+        return [Target("COUNT", group=asked.name) if asked else Target(limit=limit)]
     operation = next(
         (
             name
@@ -104,10 +110,10 @@ def _counts(link: TableLink, group: str) -> Iterator[Target]:
         for column, words in link.columns:
             if noun not in words:
                 continue
-            if column.kind == "number" and not _IDENTIFIERS.search(column.name):
+            if column in measures(link):
                 yield Target("SUM", column.name)
                 return
-            if column.kind == "text":
+            if column.kind == "text" and not column.is_key:
                 yield Target("COUNT", column.name, distinct=True)
                 return
     yield Target("COUNT")
@@ -158,18 +164,13 @@ def _counts_rows(link: TableLink) -> bool:
 
 def _find_asked(link: TableLink) -> Column | None:
     """Return the text column that "which …" or "who" asks for, if its values repeat."""
-    asked = re.match(
-        r"\W*(?:\w+\s+)?(?:which|what|who|whose|welche\w*|wer|quel\w*)\b\s*([^\W\d_]*)",
-        link.parts.question,
-        re.IGNORECASE,
-    )
+    asked = _ASKED.match(link.parts.question)
     if asked is None:
         return None
-    first = asked[1].casefold()
+    wanted = {"who", "wer"} if asked["who"] else {asked["noun"].casefold()}
     for column, words in link.columns:
-        texts = {word.text.casefold() for word in words}
-        if column.kind == "text" and (first in texts or texts & {"who", "wer"}):
-            return column if len(column.values) < link.table.rows else None
+        if column.kind == "text" and wanted & {word.text.casefold() for word in words}:
+            return None if column.is_key else column
     return None
 
 
@@ -190,7 +191,7 @@ def measures(link: TableLink) -> list[Column]:
     numeric = [
         column
         for column in link.table.columns
-        if column.kind == "number" and not _IDENTIFIERS.search(column.name)
+        if column.kind == "number" and not column.is_key and not _IDENTIFIERS.search(column.name)
     ]
     linked = [
         column for column, words in link.columns if column in numeric and _by_name(column, words)

@@ -191,7 +191,7 @@ def _unit(result: QueryResult) -> str:
 
 def _group_line(result: QueryResult, row: tuple[Scalar | None, ...], decimals: int) -> str:
     if result.query.target.operation == "COUNT":
-        return f"- {row[0]}: {row[-1]:,}"
+        return f"- {row[0]} ({row[-1]:,})"
     return f"- {row[0]}: {_amount(result, row, decimals)}"
 
 

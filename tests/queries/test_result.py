@@ -92,7 +92,7 @@ def test_a_month_of_several_years_is_named() -> None:
 
 def test_equal_maxima_are_all_named() -> None:
     text = word("Which office has the most people?", AGGREGATE)
-    assert text.startswith("- Berlin: 2")
+    assert text.startswith("- Berlin (2)")
 
 
 @pytest.mark.parametrize(

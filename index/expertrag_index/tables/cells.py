@@ -11,7 +11,9 @@ from datetime import date
 
 from expertrag_index.types import Scalar
 
-_CURRENCY = r"€|\$|£|¥|[A-Z]{3}|Fr\.|CHF|kr"
+_CURRENCY = (
+    r"€|\$|£|¥|Fr\.|kr|EUR|USD|GBP|CHF|JPY|CNY|INR|NOK|SEK|DKK|PLN|CZK|HUF|CAD|AUD|NZD|BRL|ZAR"
+)
 _NUMBER = re.compile(
     rf"(?P<before>(?:{_CURRENCY})\s?)?(?P<sign>[-\u2212\u2013]?)"
     r"(?P<digits>\d[\d.,'\u2019\u00a0\u202f ]*\d|\d)"

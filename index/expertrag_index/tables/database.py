@@ -12,11 +12,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from expertrag_index.errors import SearchError
 from expertrag_index.tables.cells import amount_of, date_of
-from expertrag_index.tables.extract import RawTable, TextDocument, record_cells, tables_in
+from expertrag_index.tables.extract import LIST, RawTable, TextDocument, record_cells, tables_in
 from expertrag_index.tables.families import family_tables
 from expertrag_index.types import Scalar
 
@@ -37,12 +38,18 @@ Kind = Literal["number", "date", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; ``values``: its distinct texts, if there are few. ``unit``: of all its numbers."""
+    """A column; ``values``: its distinct texts, if there are few. ``unit``: of all its numbers.
+
+    ``is_list``: whether a cell may hold several values, separated by ``LIST``. ``is_key``: whether
+    it numbers the rows, or no two rows have the same text.
+    """
 
     name: str
     kind: Kind
     values: tuple[str, ...] = ()
     unit: str = ""
+    is_list: bool = False
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +215,24 @@ def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, lis
     if present and all(amounts) and len(units - {""}) <= 1:
         numbers = [None if cell is None else amount_of(cell) for cell in cells]
         unit = next(iter(units - {""}), "")
-        return (
-            Column(name, "number", unit=unit),
-            [number.number if number else None for number in numbers],
-        )
-    texts = list(dict.fromkeys(str(cell) for cell in present))
+        plain = [number.number if number else None for number in numbers]
+        return Column(name, "number", unit=unit, is_key=_numbers_rows(plain)), plain
+    is_list = any(isinstance(cell, str) and LIST in cell for cell in present)
+    parts = (part for cell in present for part in (str(cell).split(LIST) if is_list else [cell]))
+    texts = list(dict.fromkeys(map(str, parts)))
     values = tuple(texts[:_LISTED_VALUES]) if len(texts) <= _LISTED_VALUES else ()
-    return Column(name, "text", values), [None if cell is None else str(cell) for cell in cells]
+    is_key = len(texts) == len(cells) > 1
+    column = Column(name, "text", values, is_list=is_list, is_key=is_key)
+    return column, [None if cell is None else str(cell) for cell in cells]
+
+
+def _numbers_rows(cells: Sequence[int | float | None]) -> bool:
+    """Return whether a column numbers the rows: whole numbers that increase, most of them by 1."""
+    numbers = [cell for cell in cells if isinstance(cell, int)]
+    steps = [after - before for before, after in pairwise(numbers)]
+    if len(numbers) < max(3, len(cells)) or min(steps) <= 0:
+        return False
+    return steps.count(1) >= len(steps) / 2
 
 
 def _name(names: Sequence[str], taken: set[str]) -> str:

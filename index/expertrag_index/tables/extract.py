@@ -16,11 +16,15 @@ from expertrag_index.types import Scalar
 _BAR = " | "
 _RECORD = re.compile(r"(?P<file>.+)#\d+")
 _FIELD = re.compile(r"(?P<name>[^\W\d_][\w /().&'-]{0,39}?)\s?:\s+(?P<value>\S.{0,199})")
+_SENTENCES = re.compile(r"[a-z0-9]\. +[A-Z]")
 _HEADING = re.compile(r"#{1,6}\s+(.+)")
 _HEAD_LINES = 60
 """Lines of a document in which fields are looked for."""
 
 _LONGEST_CAPTION = 100
+
+LIST = "; "
+"""Separates the values of a cell that holds several."""
 
 HIDDEN = frozenset({"text_fields", "pages", "attachments", "modified", "created", "language"})
 """Metadata that describes the file, not what the document is about."""
@@ -85,7 +89,7 @@ def record_cells(document: TextDocument) -> dict[str, Scalar]:
 def join_values(value: object) -> Scalar:
     """Return a value of metadata, a scalar or a list of them, as one cell."""
     if isinstance(value, list | tuple):
-        return "; ".join(map(str, value))
+        return LIST.join(map(str, value))
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
@@ -151,7 +155,9 @@ def field_cells(document: TextDocument) -> dict[str, Scalar]:
     known = {name.casefold() for name in cells}
     for line in document.text.split("\n", _HEAD_LINES)[:_HEAD_LINES]:
         match = _FIELD.fullmatch(line.strip())
-        if match and _BAR not in line and match["name"].casefold() not in known:
+        if match is None or _BAR in line or _SENTENCES.search(match["value"]):
+            continue
+        if match["name"].casefold() not in known:
             known.add(match["name"].casefold())
             cells[match["name"]] = match["value"]
     return cells

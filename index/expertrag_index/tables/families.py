@@ -1,7 +1,7 @@
 """Group documents into families, each a table with one row for each document.
 
-A family is a folder, or the files of a folder whose names begin with the same word, such as
-``INC-001.md`` and ``INC-002.md``.
+A family is a folder, or the numbered files of a folder whose names begin with the same word, such
+as ``INC-001.md`` and ``INC-002.md``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _LEAST_OF_PREFIX = 3
 _LEAST_SHARE = 0.3
 """Share of a family's documents that must have a field, for it to be a column."""
 
-_PREFIX = re.compile(r"[^\W\d_]{2,}")
+_PREFIX = re.compile(r"(?P<word>[^\W\d_]{2,})[-_ .]?\d")
+
+_MAIL = ("mail", "mails", "emails", "messages")
 
 
 def family_tables(documents: Sequence[TextDocument]) -> Iterator[RawTable]:
@@ -36,7 +38,7 @@ def family_tables(documents: Sequence[TextDocument]) -> Iterator[RawTable]:
         prefixes: dict[str, list[TextDocument]] = defaultdict(list)
         for member in members:
             if match := _PREFIX.match(member.path.stem):
-                prefixes[match[0].casefold()].append(member)
+                prefixes[match["word"].casefold()].append(member)
         for prefix, some in prefixes.items():
             whole = folder != "." and len(some) == len(members)
             if len(some) >= _LEAST_OF_PREFIX and not whole:
@@ -49,7 +51,8 @@ def _family(names: tuple[str, ...], members: Sequence[TextDocument]) -> RawTable
     rows = [(member, field_cells(member)) for member in members]
     counts = Counter(name for _, cells in rows for name in cells)
     least = max(2, _LEAST_SHARE * len(members))
-    table = RawTable(names)
+    is_mail = all(member.path.suffix == ".eml" for member in members)
+    table = RawTable((*names, *_MAIL) if is_mail else names)
     for member, cells in rows:
         own: dict[str, Scalar] = {FILE: str(member.path), TITLE: member.title}
         own.update((name, cell) for name, cell in cells.items() if counts[name] >= least)
