@@ -219,8 +219,9 @@ def text_conditions(link: TableLink) -> list[list[Condition]]:
 def number_conditions(link: TableLink) -> list[list[Condition]]:
     """Return, for each number that a value is compared with, its possible conditions."""
     numeric = [column for column in link.table.columns if column.kind == "number"]
-    linked = [column for column, _ in link.columns if column.kind == "number"]
-    columns = linked or numeric
+    values = [column for column in numeric if not column.is_key] or numeric
+    linked = [column for column, _ in link.columns if column in values]
+    columns = linked or values
     slots = []
     numbers = list(link.parts.numbers)
     while numbers:

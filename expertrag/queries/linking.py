@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from expertrag.queries.periods import Period, find_periods
-from expertrag.queries.synonyms import have_same_meaning
+from expertrag.queries.synonyms import KNOWN_WORDS, have_same_meaning
 from expertrag.queries.units import currency_of, unit_of, write_digits
-from expertrag.queries.vocabulary import Word, correct_asking, fold, same_word, words_of
+from expertrag.queries.vocabulary import Word, correct_words, fold, same_word, words_of
 from expertrag_index.tables.cells import amount_of
 from expertrag_index.tables.database import Column, Table
+from expertrag_index.tables.families import DOCUMENTS, FILE, TITLE
 
 _NUMBER = re.compile(
     r"(?<![\w.,-])(?:[\u20ac$\u00a3]\s?|(?:EUR|USD|GBP|CHF)\s)?"
@@ -71,7 +72,7 @@ class QuestionParts:
     @classmethod
     def of(cls, question: str, today: date) -> QuestionParts:
         """Read the periods and numbers of a question; its words are what they leave."""
-        question = write_digits(correct_asking(question))
+        question = write_digits(correct_words(question, KNOWN_WORDS))
         periods = find_periods(question, today)
         spans = [(period.start, period.end) for period in periods]
         numbers = tuple(_numbers(question, spans))
@@ -107,7 +108,11 @@ class TableLink:
 
         The rows of a family are documents, of which the table holds only a few fields.
         """
-        named = any(not word.asks for word in self.named)
+        first = [fold(word.text) for word in words_of(spaced(self.table.names[0]))]
+        named = any(
+            not word.asks and any(_names(word.folded, name) for name in first)
+            for word in self.named
+        )
         if self.table.is_family or not named or len(self.unlinked) > MOST_CONTAINED:
             return None
         link = replace(self, unlinked=(), contained=self.unlinked)
@@ -129,7 +134,8 @@ class TableLink:
         kinds = {column.kind for column in self.table.columns}
         value_words = {word for link in self.values for word in link.words}
         column_words = {word for _, words in self.columns for word in words}
-        score = 2.0 * len(self.named) + 1.5 * len(value_words) + 1.2 * len(column_words)
+        named = self.named if self.table.names[0] != DOCUMENTS[0] else self.named[:1]
+        score = 2.0 * len(named) + 1.5 * len(value_words) + 1.2 * len(column_words)
         score += 1.5 * len(self.parts.periods) * ("date" in kinds)
         score += 1.0 * len(self.parts.numbers) * ("number" in kinds)
         return score - 1.5 * len(self.unlinked)
@@ -148,7 +154,11 @@ def link_table(parts: QuestionParts, table: Table) -> TableLink:
     }
     named = tuple(word for word in parts.words if any(_names(word.folded, name) for name in names))
     columns = tuple(_link_columns(parts.words, table.columns))
-    values = tuple(_link_values(parts.words, table.columns))
+    values = tuple(
+        link
+        for link in _link_values(parts.words, table.columns)
+        if link.exact or not set(named).issuperset(link.words)
+    )
     linked = {*named, *(word for _, words in columns for word in words)}
     linked |= {word for link in values for word in link.words}
     numeric = any(column.kind == "number" for column in table.columns)
@@ -215,7 +225,10 @@ def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink 
     content = [word for word in used if not word.asks]
     if not content and not (exact and len(parts) == 1):
         return None
-    if not exact and not _tells_value(value, content):
+    is_title = column.name in (FILE, TITLE)
+    if not exact and (is_title or not _tells_value(value, content)):
+        return None
+    if is_title and len(content) < 2 < len(parts):  # "From a tenant" is not named by "tenant"
         return None
     used.sort(key=lambda word: word.start)
     return ValueLink(column, value, tuple(used), exact)

@@ -32,7 +32,7 @@ employee employees staff person people colleague colleagues who mitarbeiter mita
 incident incidents outage outages vorfall vorfälle vorfällen störung störungen
 contract contracts agreement agreements vertrag verträge verträgen
 invoice invoices bill bills rechnung rechnungen
-expense expenses spending spesen ausgabe ausgaben auslagen
+expense expenses spending spesen reisekosten ausgabe ausgaben auslagen
 licence licences license licenses subscription subscriptions lizenz lizenzen
 customer customers client clients kunde kunden
 supplier suppliers vendor vendors lieferant lieferanten anbieter
@@ -86,6 +86,10 @@ _MEANINGS: dict[str, set[int]] = {}
 for _number, _line in enumerate(_GROUPS.replace("\n  ", " ").strip().splitlines()):
     for _word in _line.split():
         _MEANINGS.setdefault(fold(_word), set()).add(_number)
+
+
+KNOWN_WORDS = frozenset(_MEANINGS)
+"""All of these words, folded."""
 
 
 def have_same_meaning(first: str, second: str) -> bool:

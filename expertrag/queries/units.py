@@ -48,7 +48,7 @@ _NUMBER_WORDS = {
     word: number
     for number, words in enumerate(
         (
-            "one a an ein eine einem einen einer",
+            "one eins",
             "two zwei",
             "three drei",
             "four vier",

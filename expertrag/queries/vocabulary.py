@@ -41,19 +41,19 @@ class Word:
 @functools.lru_cache(maxsize=4096)
 def asks(word: str) -> bool:
     """Return whether a word in lower case is about the asking, if need be with a typing error."""
-    return word in _ASKING or correct(word) is not None
+    return word in _ASKING or correct(word, _ASKING) is not None
 
 
 @functools.lru_cache(maxsize=4096)
-def correct(word: str) -> str | None:
-    """Return the asking word that a word in lower case is with a typing error; None for others.
+def correct(word: str, vocabulary: frozenset[str]) -> str | None:
+    """Return the known word that a word in lower case is with a typing error; None for others.
 
     Letters that are swapped, doubled or left out are corrected. A changed letter is not: it often
     makes another word.
     """
-    if word in _ASKING or len(word) < _LEAST_LETTERS - 1:
+    if word in vocabulary or len(word) < _LEAST_LETTERS - 1:
         return None
-    for known in _ASKING:
+    for known in vocabulary:
         if len(known) >= _LEAST_LETTERS and (
             _is_swap(word, known) or _lacks_letter(word, known) or _is_doubled(word, known)
         ):
@@ -71,11 +71,14 @@ def _is_doubled(word: str, known: str) -> bool:
     return any(word[:at] + word[at + 1 :] == known for at in doubled)
 
 
-def correct_asking(question: str) -> str:
-    """Return a question with the typing errors of its asking words corrected."""
+def correct_words(question: str, vocabulary: frozenset[str]) -> str:
+    """Return a question with typing errors corrected, of asking words and of a vocabulary."""
 
     def write(match: re.Match[str]) -> str:
-        return correct(match[0]) or match[0]
+        word = match[0]
+        if word in _ASKING or word in vocabulary:
+            return word
+        return correct(word, _ASKING) or correct(word, vocabulary) or word
 
     return _WORD.sub(write, question)
 

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from expertrag_index.tables.extract import RawTable, TextDocument, field_cells
 from expertrag_index.types import Scalar
 
+DOCUMENTS = ("documents", "files")
+"""Names of the table of all documents."""
+
 FILE, TITLE = "file", "title"
 """Columns of every family."""
 
@@ -44,7 +47,7 @@ def family_tables(documents: Sequence[TextDocument]) -> Iterator[RawTable]:
             if len(some) >= _LEAST_OF_PREFIX and not whole:
                 yield _family((prefix,), some)
     if documents:
-        yield _family(("documents", "files"), documents)
+        yield _family(DOCUMENTS, documents)
 
 
 def _family(names: tuple[str, ...], members: Sequence[TextDocument]) -> RawTable:
