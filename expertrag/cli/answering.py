@@ -207,9 +207,9 @@ def ask(
     """Answer a question.
 
     The answer is streamed to stdout, and then its table. Everything else goes to stderr: above the
-    text, a line that marks an answer from the model alone, not from the documents. Below it, that
-    the documents support it or what to check, how it was counted and whether that is complete, its
-    sources and the gate's decision.
+    text, a line that marks an answer from the model alone, not from the documents. Below it,
+    that the documents support it or what to check, its sources and the gate's decision. For a list
+    or a count, how it was counted, and whether it is complete.
 
     Several words are one question; quote it if it has a word that begins with a dash. - reads the
     question from stdin.

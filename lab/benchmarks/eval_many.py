@@ -116,18 +116,18 @@ def ask_restricted(
     answers: Answers, work: Path, asked: Sequence[Question], report: Progress
 ) -> dict[str, object]:
     """Ask as a caller who must not see half of the documents; count what it learns of them."""
-    pairs: list[tuple[Question, Given]] = []
+    result: list[tuple[Question, Given, Given | None]] = []
     for name in dict.fromkeys(item.folder for item in asked):
-        files, every = FOLDERS[name].write(), FOLDERS[name].questions()
-        hidden = access.twins(files, every)
-        store = prepare(work, f"{name}_access", files, report, hidden=hidden)
+        files = FOLDERS[name].write()
+        hidden = access.twins(files, FOLDERS[name].questions())
+        both = prepare(work, f"{name}_access", files, report, hidden=hidden)
+        plain = prepare(work, name, files, report)
         some = [item for item in asked if item.folder == name and item.kind in OVER_SETS]
-        some += access.attacks(name)
-        given = answers.ask(
-            store, [(item, GateMode.AUTO) for item in some], report, access.RESTRICTED
-        )
-        pairs += zip(some, given, strict=True)
-    return access.summary(pairs)
+        pairs = [(item, GateMode.AUTO) for item in (*some, *access.attacks(name))]
+        given = answers.ask(both, pairs, report, access.RESTRICTED)
+        known = [*answers.ask(plain, pairs[: len(some)], report), *[None] * len(access.ATTACKS)]
+        result += zip((item for item, _ in pairs), given, known, strict=True)
+    return access.summary(result)
 
 
 def tables(judged: Mapping[str, Sequence[Judged]]) -> dict[str, object]:

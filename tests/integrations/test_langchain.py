@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from langchain_core.exceptions import ModelRefusalError, OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from pydantic import BaseModel
 from serving_fixtures import Background, OpenPipeline, StartServer, TellingGenerator
+from table_fixtures import COVERAGE, TABLE, OpenCounting
 
 from expertrag.api.errors import DeadlineExceeded, InvalidArgument
-from expertrag.api.types import Constraint, GateMode
+from expertrag.api.types import Constraint, GateMode, QuestionScope
 from expertrag.client import AsyncClient, Client
 from expertrag.integrations.langchain import ExpertRAGChatModel, ExpertRAGRetriever
 from expertrag.integrations.structured import constraint_of
@@ -67,6 +69,19 @@ def test_chat_model(client: Client) -> None:
     again = client.answer(QUESTION, mode="always", max_tokens=3)
     assert message.response_metadata["unsupported_reason"] == again.unsupported_reason
     assert model.invoke(QUESTION, max_tokens=2, mode="never").content == "0 1 "
+
+
+def test_a_count_has_its_table(start_server: StartServer, open_counting: OpenCounting) -> None:
+    counting = open_counting()
+    with Client(start_server(lambda: counting).address) as client:
+        model = ExpertRAGChatModel(client=client, scope=QuestionScope.LIST)
+        whole = model.invoke("Which?", as_of="2026-01-31")
+        *_, last = model.stream("Which?")
+    for metadata in (whole.response_metadata, last.response_metadata):
+        assert metadata["table"] == asdict(TABLE)
+        assert metadata["coverage"] == asdict(COVERAGE)
+        assert metadata["gate"]["scope"] == "list"
+    assert counting.days == ["2026-01-31", ""]
 
 
 def test_chat_model_reads_the_chat(client: Client) -> None:

@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from expertrag.api.access import Access
 from many import stated
 from many.answer import Given
-from many.question import AGGREGATE, COUNT, LOOKUP, OVER_SETS, PROSE, Files, Question
+from many.question import AGGREGATE, COUNT, LOOKUP, PROSE, Files, Question
 
 CANARY = "Kanarra"
 RESTRICTED = Access(labels=frozenset({"visitors"}))
@@ -56,7 +56,8 @@ def twins(files: Files, questions: Iterable[Question]) -> Files:
     for path, content in files.items():
         place = PurePosixPath(path)
         twin = str(place.with_name(f"{CANARY}-{place.name}"))
-        if place.suffix in _RECORDS | set(_TABLES) | _TEXTS:
+        known = place.suffix in _RECORDS | set(_TABLES) | _TEXTS
+        if known and b"base64" not in content:
             result[twin] = _twin(place.suffix, _renamed(content.decode(), replaced)).encode()
     return result
 
@@ -69,8 +70,11 @@ def attacks(folder: str) -> list[Question]:
     ]
 
 
-def leaks(question: Question, given: Given) -> list[str]:
-    """Return the parts of an answer that tell something of the hidden files."""
+def leaks(question: Question, given: Given, plain: Given | None = None) -> list[str]:
+    """Return the parts of an answer that tell something of the hidden files.
+
+    :param plain: the answer from a store that has the open files alone; its coverage is the same.
+    """
     parts: Mapping[str, object] = {
         "text": given.text,
         "table": [given.columns, given.rows],
@@ -81,12 +85,14 @@ def leaks(question: Question, given: Given) -> list[str]:
         "error": given.error,
     }
     result = [name for name, value in parts.items() if _has_canary(value, question.text)]
-    return [*result, *(["number"] if _doubled(question, given) else [])]
+    if _doubled(question, given) or (plain and _counts_more(given, plain)):
+        result.append("number")
+    return result
 
 
-def summary(answers: Sequence[tuple[Question, Given]]) -> dict[str, object]:
+def summary(answers: Sequence[tuple[Question, Given, Given | None]]) -> dict[str, object]:
     """Count the leaks by part, and keep the answers that leak."""
-    every = [(question, given, leaks(question, given)) for question, given in answers]
+    every = [(question, given, leaks(question, given, plain)) for question, given, plain in answers]
     counts = {name: sum(name in some for _, _, some in every) for name in FIELDS}
     return {
         "n": len(every),
@@ -110,13 +116,19 @@ def _has_canary(value: object, asked: str) -> bool:
 
 def _doubled(question: Question, given: Given) -> bool:
     """Whether it states the number that is right for the open and the hidden files together."""
-    if question.kind not in OVER_SETS or question.kind not in (COUNT, AGGREGATE):
+    if question.kind not in (COUNT, AGGREGATE) or question.rounded or _is_extreme(question):
         return False
     doubles = [2 * number for number in question.numbers if number]
     claimed = stated.claims(given.text, question.text)
-    if question.rounded or _is_extreme(question):
-        return False
     return any(item.equals(number, rounded=False) for number in doubles for item in claimed[:1])
+
+
+def _counts_more(given: Given, plain: Given) -> bool:
+    """Whether it searched or matched more documents than there are for this caller."""
+    more, known = given.coverage, plain.coverage
+    if not more or not known:
+        return False
+    return any(int(more[name] or 0) > int(known[name] or 0) for name in ("searched", "matched"))
 
 
 def _is_extreme(question: Question) -> bool:

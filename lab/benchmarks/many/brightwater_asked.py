@@ -20,7 +20,7 @@ from many.brightwater import (
     Person,
 )
 from many.prose import date_forms
-from many.question import FIELDS, PROSE, TABLE, Forms, Question
+from many.question import FIELDS, LATEST, LOOKUP, PROSE, TABLE, Forms, Question
 
 _BY_NAME = {person.name: person for person in PEOPLE}
 
@@ -55,6 +55,10 @@ def _expenses(ask: Asking) -> None:
         "What did we spend on travel in Q2 2025, in pounds?", _sum("GBP", "Travel", (4, 5, 6))
     )
     ask.total("Total of all expenses in euros in 2025?", _sum("EUR"))
+    ask.total(
+        "How much did we spend on lodging in 2025, by currency?",
+        *(_sum(currency, "Lodging") for currency in ("GBP", "EUR", "NOK")),
+    )
     ask.total(
         "How much did the software expenses in September 2025 come to, only those in GBP?",
         _sum("GBP", "Software", (9,)),
@@ -340,6 +344,13 @@ def _versions(ask: Asking) -> None:
     )
     ask.latest(
         "which version of the travel polcy is valid now?", "3.0", "rev3", stale=("1.0", "2.0")
+    )
+
+    ask.latest(
+        "What was the limit for a hotel night in June 2023?",
+        "110",
+        stale=("135", "149"),
+        scopes=(LATEST, LOOKUP),
     )
 
 

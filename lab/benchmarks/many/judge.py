@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from office_questions import VERSION, OfficeQuestion, first, gives_wrong, is_right, words
 
@@ -30,19 +31,8 @@ ENOUGH = 0.7
 """Share of the key facts that a summary must have."""
 
 _YES, _NO = {"yes", "ja"}, {"no", "nein"}
-_NONE = {
-    "no",
-    "none",
-    "not",
-    "nobody",
-    "never",
-    "kein",
-    "keine",
-    "keinen",
-    "keiner",
-    "nicht",
-    "nie",
-}
+_NONE = {"0", "no", "none", "nobody", "kein", "keine", "keinen", "keiner", "niemand"}
+_NOT = {"not", "never", "nicht", "nie"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +88,36 @@ def _list(question: Question, given: Given) -> Verdict:
     if given.error or given.abstained:
         return Verdict(False, 0.0)
     needed = set(question.needed)
-    asked = named(question.universe, question.text) - needed
-    hits = named({*question.universe, *needed} - asked, given.everything)
-    right = len(hits & needed)
-    score = 2 * right / (len(hits) + len(needed)) if needed else float(not hits)
+    every = {*question.universe, *needed} - (named(question.universe, question.text) - needed)
+    said = named(every, given.text)
+    if not given.rows:
+        score = _f1(said, needed)
+    else:  # other columns may name other things: the manager of each person
+        columns = ["\n".join(map(str, column)) for column in zip(*given.rows, strict=True)]
+        score = max(_f1(named(every, column) | (said & needed), needed) for column in columns)
     return Verdict(score == 1.0, score)
+
+
+def _f1(hits: set[Forms], needed: set[Forms]) -> float:
+    return 2 * len(hits & needed) / (len(hits) + len(needed))
 
 
 def _document(question: Question, given: Given) -> Verdict:
     facts = set(question.needed)
     if given.error or given.abstained:
         return Verdict(False, 0.0, 0.0)
-    covered = named(facts, given.text) | {
-        forms for forms in facts if any(form.lower() in given.text.lower() for form in forms)
-    }
-    cited = named(facts, "\n".join(given.cited_texts))
+    covered = _facts(facts, given.text)
+    cited = _facts(facts, "\n".join(given.cited_texts))
     share = len(covered) / len(facts)
     return Verdict(share >= ENOUGH, share, len(cited & covered) / len(facts))
+
+
+def _facts(facts: set[Forms], text: str) -> set[Forms]:
+    """Return the facts that a text has; longer words may have an ending."""
+    plain = text.lower()
+    return named(facts, text) | {
+        forms for forms in facts if any(len(form) > 4 and form.lower() in plain for form in forms)
+    }
 
 
 def _latest(question: Question, given: Given) -> Verdict:
@@ -129,29 +132,30 @@ def _says(question: Question, given: Given) -> bool | None:
     said = words(given.text)
     if said and said[0] in _YES | _NO:
         return said[0] in _YES
-    head = [sentence for sentence in given.text.split(". ") if sentence][:1]
-    if head and (_NONE & set(words(head[0])) or "0" in words(head[0])):
+    head = set(words(given.text.partition(". ")[0]))
+    cells = [number.values for value in chain(*given.rows) for number in stated.cell(value)]
+    if _NONE & head or (len(given.rows) == 1 and cells == [(0.0,)]):
         return False
     if given.rows or named(question.needed, given.text):
         return True
+    if _NOT & head:
+        return False
     counted = stated.claims(given.text, question.text)
     return counted[0].values[0] > 0 if counted else None
 
 
 def _states(question: Question, number: float, given: Given) -> bool:
+    if len(question.numbers) > 1:
+        every = stated.numbers(given.text)
+        every += [item for value in chain(*given.rows) for item in stated.cell(value)]
+        return any(item.equals(number, rounded=False) for item in every)
     claims = list(stated.claims(given.text, question.text))
     if question.kind == COUNT:
         claims = claims[:2]
     if len(given.rows) == 1:
         claims += [item for value in given.rows[0] for item in stated.cell(value)]
-    if any(item.equals(number, rounded=question.rounded) for item in claims):
-        return True
-    return (
-        not claims
-        and any(  # a year, or a number of the question, as the answer
-            item.equals(number, rounded=question.rounded) for item in stated.numbers(given.text)[:1]
-        )
-    )
+    claims = claims or stated.numbers(given.text)[:1]  # a number of the question may be right
+    return any(item.equals(number, rounded=question.rounded) for item in claims)
 
 
 def _points_at(question: Question, given: Given) -> bool:

@@ -318,6 +318,9 @@ def _richtlinien(ask: Asking) -> None:
         stale=("wöchentlich", "weekly"),
     )
 
+    ask.language = GERMAN
+    ask.latest("Wie teuer durfte eine Hotelnacht im Jahr 2022 sein?", "95", stale=("115", "128"))
+
 
 def _hops(ask: Asking) -> None:
     ask.basis, ask.language = PROSE, GERMAN

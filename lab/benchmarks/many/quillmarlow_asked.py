@@ -351,6 +351,8 @@ def _rules(ask: Asking) -> None:
         german=True,
     )
 
+    ask.latest("Were dogs allowed in 2018?", "not allowed", "no", stale=("one dog", "two dogs"))
+
 
 def _hops(ask: Asking) -> None:
     ask.basis = PROSE

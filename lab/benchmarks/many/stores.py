@@ -73,6 +73,9 @@ def prepare(
     write_folder(target, every)
     code = [results_file.code_hash(path) for path in INDEXING]
     store = work / f"store-{name}-{inputs_id({'files': target.name, 'code': [*code]})}"
+    built = store.with_suffix(".built")
+    if built.exists():
+        return store
     embedder = open_embedder(Config().model, None)
     failures: list[LoadFailure] = []
     labelled = replace(DEFAULT_LIMITS, labels=(LABEL,))
@@ -90,6 +93,7 @@ def prepare(
         writer.build(documents, failures)
     if failures:
         raise RuntimeError(f"{name}: {failures[0]}")
+    built.touch()
     return store
 
 

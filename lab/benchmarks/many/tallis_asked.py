@@ -329,6 +329,8 @@ def _rules(ask: Asking) -> None:
         german=True,
     )
 
+    ask.latest("How many people had to be in a dive team in 2023?", "three", stale=("two", "four"))
+
 
 def _hops(ask: Asking) -> None:
     ask.basis = PROSE

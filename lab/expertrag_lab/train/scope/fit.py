@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ BATCH = 256
 RATE = 0.05
 LEFT_OUT = 0.5
 """Share of a question's features that a step does not see."""
+GROUP_LEFT_OUT = 0.3
+"""Share of questions of which a step sees letters only."""
 BOUNDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(14))
 """Acceptance bounds to choose from."""
 
@@ -33,33 +35,33 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.99, 1e-8
 _STEPS = 127  # of a quantised weight
 
 
-def matrix(texts: Sequence[str]) -> csr_matrix:
-    """Return the features of questions, [N, B]: each group of features has length 1."""
+def groups_of(texts: Sequence[str]) -> tuple[csr_matrix, csr_matrix]:
+    """Return the features of words and of letters, [N, B] each; every row has length 1."""
+    words = [words_of(text) for text in texts]
+    return _matrix(map(word_buckets, words)), _matrix(map(letter_buckets, words))
+
+
+def _matrix(rows: Iterable[Sequence[int]]) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
-    columns: list[int] = []
-    values: list[float] = []
+    columns: list[NDArray[np.int32]] = []
     ends = [0]
-    for text in texts:
-        words = words_of(text)
-        for buckets in (word_buckets(words), letter_buckets(words)):
-            columns += buckets
-            values += [len(buckets) ** -0.5] * len(buckets)
-        ends.append(len(columns))
-    features = csr_matrix(
-        (np.array(values, np.float32), np.array(columns, np.int32), np.array(ends, np.int64)),
-        shape=(len(texts), BUCKETS),
-    )
-    features.sum_duplicates()
-    return features
+    for row in rows:
+        columns.append(np.array(row, np.int32))
+        ends.append(ends[-1] + len(row))
+    lengths = np.diff(ends)
+    values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
+    parts = (values, np.concatenate(columns), np.array(ends, np.int64))
+    return csr_matrix(parts, shape=(len(lengths), BUCKETS))
 
 
 def fit(
-    features: csr_matrix, target: Sequence[int], seed: int = 0, epochs: int = EPOCHS
+    groups: Sequence[csr_matrix], target: Sequence[int], seed: int = 0, epochs: int = EPOCHS
 ) -> ScopeWeights:
-    """Fit by Adam on features [N, B] and the columns of their scopes [N]; no bounds yet.
+    """Fit by Adam on groups of features [N, B] and the columns of their scopes [N]; no bounds yet.
 
-    A share of the features is left out at random in every step, so that no single word decides.
+    A share of the features is left out at random in every step, and sometimes a whole group, so
+    that no single word decides.
     """
     draw = np.random.default_rng(seed)
     classes = np.eye(len(SCOPES), dtype=np.float32)[np.asarray(target)]
@@ -71,14 +73,22 @@ def fit(
         order = draw.permutation(len(target))
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            batch = features[rows]
-            batch.data *= (draw.random(batch.nnz, np.float32) >= LEFT_OUT) / (1 - LEFT_OUT)
+            batch = _thinned([features[rows] for features in groups], draw)
             error = _softmax(batch @ weights[:-1] + weights[-1]) - classes[rows]
             gradient = np.vstack([batch.T @ error, error.sum(axis=0)]) / len(rows)
             step += 1
             rate = RATE * (1 - (step - 1) / steps)
             _adam(weights, gradient.astype(np.float32), state, step, rate)
     return quantise(weights[:-1], weights[-1])
+
+
+def _thinned(groups: list[csr_matrix], draw: np.random.Generator) -> csr_matrix:
+    words, letters = groups
+    letters_only = draw.random(words.shape[0]) < GROUP_LEFT_OUT
+    words.data *= np.repeat(~letters_only, np.diff(words.indptr))
+    batch = words + letters
+    batch.data *= (draw.random(batch.nnz, np.float32) >= LEFT_OUT) / (1 - LEFT_OUT)
+    return batch
 
 
 def _adam(
@@ -104,7 +114,8 @@ def quantise(weights: NDArray[Any], bias: NDArray[Any]) -> ScopeWeights:
 
 def predict(fitted: ScopeWeights, texts: Sequence[str]) -> FloatArray:
     """Return the probabilities of many questions, [N, C]."""
-    return _softmax(matrix(texts) @ (fitted.weights * fitted.scales) + fitted.bias)
+    words, letters = groups_of(texts)
+    return _softmax((words + letters) @ (fitted.weights * fitted.scales) + fitted.bias)
 
 
 def _softmax(odds: FloatArray) -> FloatArray:

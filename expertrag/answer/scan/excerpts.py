@@ -1,0 +1,170 @@
+"""What of a document is shown to the model: the sentences that may hold an attribute.
+
+Of the speed of a scan, nearly all is the length of these texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from expertrag.answer.scan.periods import Period
+from expertrag.answer.scan.plan import Attribute
+from expertrag.answer.scan.values import Amount, Kind, Mention, find_mentions
+from expertrag_index.types import FloatArray
+from expertrag_index.words import sentences
+from expertrag_index.words.porter import stem
+
+MOST_CHARACTERS = 420
+"""Of an excerpt, but for one sentence that is longer."""
+MOST_MENTIONS = 16
+_MOST_ENCODED = 48
+"""Sentences of one document that are compared by meaning; of longer ones, those with most common
+words are."""
+_LONGEST_SENTENCE = 500
+_LEAST_MONTHS = 1
+_WORD = re.compile(r"\w+")
+
+Encode = Callable[[Sequence[str]], FloatArray]
+"""Encodes texts as vectors [N, D] of length 1."""
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Sentences of a document in their order, and the values in them; places are the document's.
+
+    ``best``: the sentence that is most like what is asked.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+    mentions: tuple[Mention, ...] = ()
+    best: Span = (0, 0)
+
+    def quote(self, place: int) -> str:
+        """Return the sentence that a place of the document is in; "" if it is in none."""
+        return next((self.text[a:b] for a, b in self.spans if a <= place < b), "")
+
+    def marked(self, label: Callable[[int], str]) -> str:
+        """Return the sentences with a label before each value, from 0 on."""
+        pieces, number = [], 0
+        for start, end in self.spans:
+            position = start
+            for mention in self.mentions:
+                if start <= mention.start < end:
+                    pieces.append(self.text[position : mention.start] + label(number))
+                    position, number = mention.start, number + 1
+            pieces.append(self.text[position:end] + " ")
+        return "".join(pieces).strip()
+
+    @property
+    def plain(self) -> str:
+        """The sentences as they are."""
+        return " ".join(self.text[start:end] for start, end in self.spans)
+
+
+def find_options(text: str, kind: Kind) -> list[Mention]:
+    """Find the values that an attribute may have: those of its kind, and dates that follow.
+
+    "24 months from 1 March 2024" is an end date: a duration in the sentence of one date.
+    """
+    found = find_mentions(text, kind)
+    if kind is not Kind.DATE:
+        return found
+    derived: list[Mention] = []
+    durations = find_mentions(text, Kind.DURATION)
+    for start, end in _sentences(text) if durations else ():
+        dates = [m for m in found if start <= m.start < end]
+        if len(dates) == 1:
+            within = [m for m in durations if start <= m.start < end]
+            derived += [m for d in within if (m := _follow(d, dates[0]))]
+    return sorted([*found, *derived], key=lambda mention: mention.start)
+
+
+def excerpt_of(
+    text: str,
+    attribute: Attribute,
+    options: Sequence[Mention],
+    focus: Sequence[Span],
+    encode: Encode,
+) -> Excerpt:
+    """Choose the sentences of a document to show.
+
+    :param options: values that the attribute may have; empty for a name, and for yes or no.
+    :param focus: parts of a long document that a search has found.
+    """
+    spans = _sentences(text)
+    if options:
+        spans = [s for s in spans if any(s[0] <= m.start < s[1] for m in options)]
+    elif focus and len(spans) > _MOST_ENCODED:
+        near = [s for s in spans if any(a < s[1] and s[0] < b for a, b in focus)]
+        spans = near or spans
+    chosen, best = _best_sentences(text, spans, _asked(attribute), encode)
+    shown = [m for m in options if any(a <= m.start < b for a, b in chosen)][:MOST_MENTIONS]
+    return Excerpt(text, tuple(chosen), tuple(shown), best)
+
+
+def _asked(attribute: Attribute) -> str:
+    if attribute.kind is Kind.NAME and attribute.condition:
+        return f"{attribute.name} {attribute.condition.words}"
+    return attribute.name
+
+
+def _sentences(text: str) -> list[Span]:
+    result: list[Span] = []
+    for start, end in sentences.spans(text):
+        while end - start > _LONGEST_SENTENCE:  # a table, or a text without stops
+            cut = text.rfind(" ", start + 1, start + _LONGEST_SENTENCE)
+            cut = cut if cut > start else start + _LONGEST_SENTENCE
+            result.append((start, cut))
+            start = cut
+        result.append((start, end))
+    return result
+
+
+def _best_sentences(
+    text: str, spans: Sequence[Span], asked: str, encode: Encode
+) -> tuple[list[Span], Span]:
+    """Return the sentences that fit, in order, and the one that is most like what is asked."""
+    if not spans:
+        return [], (0, 0)
+    if len(spans) == 1:
+        return list(spans), spans[0]
+    common = [_common(asked, text[a:b]) for a, b in spans]
+    if len(spans) > _MOST_ENCODED:
+        order = sorted(range(len(spans)), key=lambda n: -common[n])[:_MOST_ENCODED]
+        spans, common = [spans[n] for n in order], [common[n] for n in order]
+    vectors = encode([asked, *(text[a:b] for a, b in spans)])
+    scores = vectors[1:] @ vectors[0] + 0.3 * np.array(common, np.float32)
+    order = np.argsort(-scores, kind="stable").tolist()
+    chosen: list[Span] = []
+    left = MOST_CHARACTERS
+    for number in order:
+        start, end = spans[number]
+        if chosen and end - start > left:
+            continue
+        chosen.append((start, end))
+        left -= end - start
+    return sorted(chosen), spans[order[0]]
+
+
+def _common(asked: str, sentence: str) -> float:
+    """Return the share of the words of what is asked that a sentence has, by their stems."""
+    wanted = {stem(word) for word in _WORD.findall(asked.lower()) if len(word) > 2}
+    held = {stem(word) for word in _WORD.findall(sentence.lower())}
+    return len(wanted & held) / len(wanted) if wanted else 0.0
+
+
+def _follow(duration: Mention, start: Mention) -> Mention | None:
+    """Return the date at which a duration ends that begins at another date."""
+    amount, period = duration.normal, start.normal
+    if not isinstance(amount, Amount) or not isinstance(period, Period):
+        return None
+    if amount.unit != "mo" or amount.number < _LEAST_MONTHS or period.first != period.last:
+        return None
+    end = period.after_months(int(amount.number))
+    return replace(duration, normal=end, derived=True) if end else None
