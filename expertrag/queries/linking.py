@@ -18,6 +18,7 @@ from expertrag.queries.vocabulary import Word, correct_words, fold, same_word, w
 from expertrag_index.tables.cells import amount_of
 from expertrag_index.tables.database import Column, Table
 from expertrag_index.tables.families import DOCUMENTS, FILE, TITLE
+from expertrag_index.words.porter import stem
 
 _NUMBER = re.compile(
     r"(?<![\w.,-])(?:[\u20ac$\u00a3]\s?|(?:EUR|USD|GBP|CHF)\s)?"
@@ -110,8 +111,7 @@ class TableLink:
         """
         first = [fold(word.text) for word in words_of(spaced(self.table.names[0]))]
         named = any(
-            not word.asks and any(_names(word.folded, name) for name in first)
-            for word in self.named
+            not word.asks and any(_names(word, name) for name in first) for word in self.named
         )
         if self.table.is_family or not named or len(self.unlinked) > MOST_CONTAINED:
             return None
@@ -141,19 +141,41 @@ class TableLink:
         return score - 1.5 * len(self.unlinked)
 
 
-def link_tables(parts: QuestionParts, tables: Iterable[Table]) -> list[TableLink]:
+def link_tables(parts: QuestionParts, tables: Sequence[Table]) -> list[TableLink]:
     """Link a question with each table; the best link first."""
-    links = [link_table(parts, table) for table in tables]
+    known = _known_words(parts.words, tables)
+    links = [link_table(parts, table, known) for table in tables]
     return sorted(links, key=lambda link: (link.score, -len(link.table.columns)), reverse=True)
 
 
-def link_table(parts: QuestionParts, table: Table) -> TableLink:
-    """Link a question with one table."""
-    names = {
-        word.folded for name in table.names for word in words_of(spaced(name)) if not word.asks
+def _known_words(words: Sequence[Word], tables: Iterable[Table]) -> frozenset[str]:
+    """Return the words that are the name of a table or column: these have no typing error."""
+    names = {name for table in tables for name in _names_of(table)}
+    names |= {
+        word.folded
+        for table in tables
+        for column in table.columns
+        for word in words_of(spaced(column.name))
     }
-    named = tuple(word for word in parts.words if any(_names(word.folded, name) for name in names))
-    columns = tuple(_link_columns(parts.words, table.columns))
+    stems = {stem(name) for name in names}
+    return frozenset(word.folded for word in words if stem(word.folded) in stems)
+
+
+def _names_of(table: Table) -> set[str]:
+    words = (word for name in table.names for word in words_of(spaced(name)))
+    return {word.folded for word in words if not word.asks}
+
+
+def link_table(
+    parts: QuestionParts, table: Table, known: frozenset[str] = frozenset()
+) -> TableLink:
+    """Link a question with one table.
+
+    :param known: folded words that are written correctly.
+    """
+    names = _names_of(table)
+    named = tuple(word for word in parts.words if any(_names(word, name, known) for name in names))
+    columns = tuple(_link_columns(parts.words, table.columns, known))
     values = tuple(
         link
         for link in _link_values(parts.words, table.columns)
@@ -167,20 +189,22 @@ def link_table(parts: QuestionParts, table: Table) -> TableLink:
     return TableLink(table, parts, named, columns, values, unlinked)
 
 
-def _names(word: str, name: str) -> bool:
+def _names(word: Word, name: str, known: frozenset[str] = frozenset()) -> bool:
     """Return whether a word of a question names a table or a column."""
-    return same_word(word, name) or have_same_meaning(word, name)
+    asked = word.folded
+    same = stem(asked) == stem(name) if asked in known else same_word(asked, name)
+    return same or have_same_meaning(asked, name)
 
 
 def _link_columns(
-    words: Sequence[Word], columns: Iterable[Column]
+    words: Sequence[Word], columns: Iterable[Column], known: frozenset[str]
 ) -> Iterator[tuple[Column, tuple[Word, ...]]]:
     for column in columns:
         names = [word.folded for word in words_of(spaced(column.name))]
         own = tuple(
             word
             for word in words
-            if any(_names(word.folded, name) for name in names if len(name) > 1)
+            if any(_names(word, name, known) for name in names if len(name) > 1)
         )
         unit = column.unit and tuple(w for w in words if same_word(w.folded, fold(column.unit)))
         if own or unit:
@@ -228,7 +252,7 @@ def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink 
     is_title = column.name in (FILE, TITLE)
     if not exact and (is_title or not _tells_value(value, content)):
         return None
-    if is_title and len(content) < 2 < len(parts):  # "From a tenant" is not named by "tenant"
+    if exact and len(content) < 2 < len(parts):  # "From a tenant" is not named by "tenant"
         return None
     used.sort(key=lambda word: word.start)
     return ValueLink(column, value, tuple(used), exact)
@@ -249,8 +273,8 @@ def _names_value(word: Word, part: str) -> bool:
         return currency_of(asked) == currency_of(part)
     if len(asked) <= 3 or len(part) <= 3:
         return asked == part
-    stem = part[: max(4, len(part) - 2)]
-    is_compound = len(asked) >= _LEAST_OF_COMPOUND and not word.asks and asked.startswith(stem)
+    root = part[: max(4, len(part) - 2)]
+    is_compound = len(asked) >= _LEAST_OF_COMPOUND and not word.asks and asked.startswith(root)
     return is_compound or same_word(asked, part)
 
 

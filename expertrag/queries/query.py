@@ -25,6 +25,10 @@ MOST_QUERIES = 24
 """Most queries that a question is taken to mean."""
 
 
+_FEWEST_SHOWN, _MOST_SHOWN = 3, 6
+"""Fewest and most columns that the rows of an answer have."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableQuery:
     """A query over one table. ``sql`` computes the answer, ``rows_sql`` selects its rows.
@@ -144,6 +148,7 @@ def _choose_columns(
     asked = [column.name for column, _ in link.columns]
     tested = [condition.column for condition in conditions]
     order = [*key, *([target.measure] if target.measure else []), *asked, *tested]
-    if len(names) <= 6:
-        order += names
-    return tuple(dict.fromkeys(name for name in order if name in names))[:6]
+    shown = dict.fromkeys(name for name in order if name in names)
+    return tuple(shown if len(shown) >= _FEWEST_SHOWN else dict.fromkeys([*shown, *names]))[
+        : max(_FEWEST_SHOWN, min(len(shown), _MOST_SHOWN))
+    ]
