@@ -160,9 +160,8 @@ class Decider:
         """Retrieve: a table of the store holds all that the question names."""
         if (budget := self._rate_controller(bundle)) is not None:
             budget.observe(retrieved=True)
-        reason = (
-            f"The question is about the table “{table.table.name}”, which is counted as a whole."
-        )
+        kind = "table" if table.understood else "documents"
+        reason = f"The question is about the {kind} “{table.table.name}”, counted as a whole."
         return GateDecision(GateAction.RETRIEVE, GateMode.AUTO, reason)
 
     def _decide_by_signals(

@@ -15,6 +15,8 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.reply import ReplyStream, mark_citations
+from expertrag.answer.scan.scanner import Scanner
+from expertrag.answer.scanned import answer_by_scan
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
 from expertrag.answer.tables import answer_from_tables
@@ -63,6 +65,7 @@ class Answering:
         self._decider = decider
         self._grounder = Grounder(reading)
         self._policy = AbstentionPolicy(reading.strict_from, reading.confidence)
+        self._scanner = Scanner(generator)
         self.sessions = Sessions(generator, reading)
 
     def least_doubt(self, context: AnswerContext) -> float | None:
@@ -124,9 +127,14 @@ class Answering:
                 yield from self._answer_with_citations(context, reading)
 
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
-        """Answer from a table, or about a whole document; None if a few passages answer."""
-        if context.table is not None:
+        """Answer from a table, from all documents of a family, or about a whole document.
+
+        None if a few passages answer.
+        """
+        if context.table is not None and context.table.understood:
             return answer_from_tables(context, context.table, self._generator)
+        if context.table is not None and self._scanner.can_read:
+            return answer_by_scan(context, self._scanner)
         if is_about_document(context) and (document := find_document(context)):
             return answer_about_document(context, document)
         return None

@@ -32,7 +32,7 @@ from expertrag.api.types import (
 from expertrag.llm.base import Message
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.result import QueryResult, count_decimals, link_question, run_question
-from expertrag.queries.wording import Line, to_coverage, to_lines, to_table
+from expertrag.queries.wording import Line, to_coverage, to_lines, to_table, warn_incomplete
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ _SYSTEM = "You choose the SQLite query that answers a question. Answer with the 
 
 
 def link_tables(request: AnswerRequest, scope: QuestionScope, index: Index) -> TableLink | None:
-    """Link a question with the table that answers it.
+    """Link a question about a set with the table that is likeliest to answer it.
 
-    None if no table answers it, or if the answer must follow a constraint.
+    The table may not understand all of the question; then its documents have to be read. None if
+    no table has to do with it, or if the answer must follow a constraint.
 
     :param request: has the question as it stands alone.
     """
@@ -59,7 +60,7 @@ def link_tables(request: AnswerRequest, scope: QuestionScope, index: Index) -> T
         return None
     today = date.fromisoformat(request.as_of) if request.as_of else date.today()
     link = link_question(request.question, index.tables(request.filter or None), today)
-    return link if link and link.understood else None
+    return link if link and (link.understood or link.names_documents) else None
 
 
 def answer_from_tables(
@@ -91,7 +92,7 @@ def answer_from_tables(
     lines = to_lines(result, decimals)
     yield DeltaEvent("\n".join(line.text for line in lines))
     yield from map(CitationEvent, _citations(lines, result, passages))
-    reason = f"This may not be complete: {coverage.reason}." if coverage.reason else ""
+    reason = warn_incomplete(coverage)
     yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True, unsupported_reason=reason)
 
 

@@ -119,6 +119,11 @@ class TableLink:
         return link if link.understood else None
 
     @property
+    def names_documents(self) -> bool:
+        """Whether the question names a family of documents, which can be read one by one."""
+        return self.table.is_family and any(not word.asks for word in self.named)
+
+    @property
     def understood(self) -> bool:
         """Whether all of the question is linked with this table."""
         kinds = {column.kind for column in self.table.columns}

@@ -55,7 +55,8 @@ def link_question(question: str, database: TableDatabase, today: date) -> TableL
         close = [link for link in understood if link.score >= understood[0].score - _CLOSE]
         return next((link for link in close if _has_rows(link, database)), understood[0])
     inside = (link.looks_inside for link in links)
-    return next(chain(filter(None, inside), links), None)
+    documents = (link for link in links if link.names_documents)
+    return next(chain(filter(None, inside), documents, links), None)
 
 
 def _has_rows(link: TableLink, database: TableDatabase) -> bool:

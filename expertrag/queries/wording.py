@@ -47,6 +47,11 @@ def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
     return Coverage(result.total, matched, read, empty, complete, "; ".join(reasons))
 
 
+def warn_incomplete(coverage: Coverage) -> str:
+    """Return why to check an answer that may not be complete; "" for a complete one."""
+    return f"This may not be complete: {coverage.reason}." if coverage.reason else ""
+
+
 def _count_empty(result: QueryResult, database: TableDatabase) -> int:
     """Count the rows that lack a value that is tested or computed: they may match as well."""
     names = _list_tested(result)
