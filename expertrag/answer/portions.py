@@ -40,7 +40,7 @@ CERTAIN = 0.04
 """Doubt below which an answer is not compared with the one of more passages: half of the answers of
 the office share. Comparing these answers as well did not raise the AUROC of right against wrong."""
 
-_SEVERAL = (QuestionScope.TWO_HOPS, QuestionScope.COMPARE)
+SEVERAL = (QuestionScope.TWO_HOPS, QuestionScope.COMPARE)
 """Scopes of which one passage seldom holds the answer."""
 
 PORTIONS = (1, 3)
@@ -68,7 +68,7 @@ def reads_in_portions(
         reading.best_first
         and begun
         and request.steps == 1
-        and context.scope not in _SEVERAL
+        and context.scope not in SEVERAL
         and len(passages) > 1
         and not asks_to_explain(request.question)
     )

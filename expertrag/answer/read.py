@@ -18,7 +18,7 @@ from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, wri
 from expertrag.answer.scope import recognise_scope
 from expertrag.answer.tables import link_tables
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
+from expertrag.api.types import AnswerRequest, GateMode, QuestionScope, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.history import in_conversation
@@ -68,10 +68,11 @@ class QuestionReader:
         )
         call.meter.add(turns_dropped=dropped)
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
-        scope = request.scope or recognise_scope(asked.question).accepted
-        table = None
+        scope, table = recognise_scope(asked.question).accepted, None
+        if request.scope or request.mode is GateMode.NEVER or asked.about_conversation:
+            scope = request.scope or QuestionScope.LOOKUP
         if request.mode is not GateMode.NEVER and not asked.about_conversation:
-            table = link_tables(request, scope, call.view.index)
+            scope, table = link_tables(request, scope, call.view.index)
         return AnswerContext(
             request,
             asked,

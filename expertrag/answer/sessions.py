@@ -9,7 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.correction import correct_former_value
-from expertrag.answer.portions import PassageSession, least_doubt, open_session, reads_in_portions
+from expertrag.answer.portions import (
+    SEVERAL,
+    PassageSession,
+    least_doubt,
+    open_session,
+    reads_in_portions,
+)
 from expertrag.answer.reply import draft_of, reply_sampling
 from expertrag.api.contrast import WeakSide
 from expertrag.api.types import AnswerRequest, GateMode, Passage, Sampling
@@ -98,6 +104,7 @@ class Sessions:
             family=self._family,
             begun=begun,
             instructions=request.instructions,
+            sentence=context.scope in SEVERAL,
         )
         contrast = sampling.contrast
         bare = prompt_of(()) if contrast and contrast.weak is WeakSide.NO_PASSAGES else None

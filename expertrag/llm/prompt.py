@@ -119,7 +119,8 @@ class Family:
 
     ``open_book`` and ``strict`` are system turns. ``short`` and ``long`` begin the model's own
     turn, for a question that asks for a few words and for one that wants an explanation
-    (:func:`asks_to_explain`). The model's continuation is the answer. ``replies``: whether answers
+    (:func:`asks_to_explain`). ``sentence`` is for one that needs several passages. The model's
+    continuation is the answer. ``replies``: whether answers
     are served as a :class:`Reply` without training: the models copy from the passages, and their
     doubt is used.
     """
@@ -129,6 +130,7 @@ class Family:
     strict: str
     short: str = ""
     long: str = ""
+    sentence: str = ""
     replies: bool = False
     doubt: Doubt = UNSCALED
 
@@ -140,6 +142,9 @@ class Family:
 PLAIN = Family("plain", OPEN_BOOK, STRICT)
 """For readers, and for small models without training."""
 
+# Of 60 train questions of hotpotqa with the passages of two searches, .45 of the replies after "Short
+# answer:" have an accepted answer, .55 after "According to the passages,", and of 36 of them .47, .56
+# and .61 after the beginning ``sentence``. Facts or steps first: .42 of 24, as "Short answer:".
 # Tried with Qwen2.5-Coder-1.5B-Instruct: instructions after the question or in the system turn that
 # ask for few words, the number of the passage and "Not in the passages.", in fourteen wordings. Of
 # 13 train questions of squad2 with three passages, .69 had an accepted answer in the reply without
@@ -155,6 +160,7 @@ INSTRUCT = Family(
     OPEN_BOOK,
     short="Short answer:",
     long="Answer:",
+    sentence="Answer in one sentence, with full names:",
     replies=True,
     doubt=Doubt(slope=0.628, intercept=4.752),
 )
@@ -225,6 +231,7 @@ def open_book(
     family: Family = PLAIN,
     begun: bool = True,
     instructions: str = "",
+    sentence: bool = False,
 ) -> list[Message]:
     """Return the prompt for an answer from ``passages``, which are numbered from 1, best first.
 
@@ -233,13 +240,15 @@ def open_book(
     :param begun: whether it ends with the beginning of the model's turn, if the family has one;
         False for an answer with a constraint.
     :param instructions: of the caller, added to the system turn.
+    :param sentence: whether to answer in a sentence, because the question needs several passages.
     """
     shown = [_number(number, passage) for number, passage in enumerate(passages, start=1)]
     turns = [
         _system(family.strict if strict else family.open_book, instructions),
         Message("user", "\n\n".join([*shown, f"Question: {question}"])),
     ]
-    if begun and (beginning := family.beginning(question)):
+    beginning = (family.sentence if sentence else "") or family.beginning(question)
+    if begun and beginning:
         turns.append(Message("assistant", beginning))
     return turns
 

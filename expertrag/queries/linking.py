@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 
 from expertrag.queries.periods import Period, find_periods
 from expertrag.queries.synonyms import KNOWN_WORDS, have_same_meaning
@@ -92,7 +93,7 @@ class TableLink:
 
     ``unlinked``: words that are neither linked nor about the asking. ``named``: words that name
     the table. ``contained``: words that are looked for in the texts of the rows, for want of a
-    better link.
+    better link. ``ignored``: words that are left out.
     """
 
     table: Table
@@ -102,6 +103,7 @@ class TableLink:
     values: tuple[ValueLink, ...]
     unlinked: tuple[Word, ...]
     contained: tuple[Word, ...] = ()
+    ignored: tuple[Word, ...] = ()
 
     @property
     def looks_inside(self) -> TableLink | None:
@@ -116,6 +118,17 @@ class TableLink:
         if self.table.is_family or not named or len(self.unlinked) > MOST_CONTAINED:
             return None
         link = replace(self, unlinked=(), contained=self.unlinked)
+        return link if link.understood else None
+
+    @property
+    def ignores_word(self) -> TableLink | None:
+        """The same link without the only word that is not linked; None if others tell too little.
+
+        It may be a typing error, or say again what a linked word says.
+        """
+        if self.table.is_family or len(self.unlinked) != 1 or not (self.values or self.columns):
+            return None
+        link = replace(self, unlinked=(), ignored=self.unlinked)
         return link if link.understood else None
 
     @property
@@ -189,7 +202,7 @@ def link_table(
     linked = {*named, *(word for _, words in columns for word in words)}
     linked |= {word for link in values for word in link.words}
     numeric = any(column.kind == "number" for column in table.columns)
-    linked |= {word for word in parts.words if numeric and _is_unit(word)}
+    linked |= set(_unit_words(parts.words)) if numeric else set()
     unlinked = tuple(word for word in parts.words if word not in linked and not word.asks)
     return TableLink(table, parts, named, columns, values, unlinked)
 
@@ -221,8 +234,15 @@ def spaced(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[-_.]", " ", name)
 
 
-def _is_unit(word: Word) -> bool:
-    return unit_of(word.folded) is not None or currency_of(word.folded) is not None
+def _unit_words(words: Sequence[Word]) -> Iterator[Word]:
+    """Yield units and currencies, with the country of a currency: "Swiss francs"."""
+    for before, word in pairwise([None, *words]):
+        assert word is not None
+        is_currency = currency_of(word.folded) is not None
+        if is_currency or unit_of(word.folded) is not None:
+            yield word
+        if before and is_currency and before.end + 1 == word.start and before.text[0].isupper():
+            yield before
 
 
 def _link_values(words: Sequence[Word], columns: Iterable[Column]) -> Iterator[ValueLink]:

@@ -31,6 +31,7 @@ class QueryResult:
     ``values``: the rows of the answer; ``rows``: what they were computed from, the first column is
     the document's id. ``total``: rows of the whole table. ``others``: number of other readings of
     the question that give another result. ``every``: for EXISTS, whether every row is meant.
+    ``ignored``: words of the question that were left out.
     """
 
     query: TableQuery
@@ -40,6 +41,7 @@ class QueryResult:
     total: int
     others: int = 0
     every: bool = False
+    ignored: tuple[str, ...] = ()
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -55,8 +57,9 @@ def link_question(question: str, database: TableDatabase, today: date) -> TableL
         close = [link for link in understood if link.score >= understood[0].score - _CLOSE]
         return next((link for link in close if _has_rows(link, database)), understood[0])
     inside = (link.looks_inside for link in links)
+    ignoring = (link.ignores_word for link in links[:3])
     documents = (link for link in links if link.names_documents)
-    return next(chain(filter(None, inside), documents, links), None)
+    return next(chain(filter(None, inside), filter(None, ignoring), documents, links), None)
 
 
 def _has_rows(link: TableLink, database: TableDatabase) -> bool:
@@ -94,6 +97,7 @@ def run_question(
         link.table.rows,
         len(readings) - 1,
         every,
+        tuple(word.text for word in link.ignored),
     )
     return result
 

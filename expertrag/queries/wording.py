@@ -33,7 +33,7 @@ def to_table(result: QueryResult) -> AnswerTable:
 
 def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
     """Return what an answer was counted from, and whether it is complete."""
-    reasons = list(result.query.notes)
+    reasons = [*result.query.notes, *(f"“{word}” was not understood" for word in result.ignored)]
     if result.others:
         reasons.append(f"the question can be read in {result.others + 1} ways")
     if result.rows.more:
