@@ -27,6 +27,25 @@ INCIDENTS = [
     ("2026-05-30", "high", 120, "Certificate expired on gateway 3"),
 ]
 
+COMPANY = {
+    "expenses.csv": "date,employee,category,amount,currency\n"
+    + "".join(f"{','.join(map(str, row))}\n" for row in EXPENSES),
+    **{
+        f"incidents/INC-{number}.md": f"---\ndate: {day}\nseverity: {severity}\n---\n# {title}\n\n"
+        f"Duration: {minutes} minutes\n\nIt was repaired."
+        for number, (day, severity, minutes, title) in enumerate(INCIDENTS, 1)
+    },
+    "reports/warehouse.md": "# Plan for the move of the warehouse\n\n## Cost\n\n"
+    "The move costs 340,000 EUR, of which 90,000 EUR are for racks.\n"
+    "The board has agreed to it in March.\n\n## Dates\n\n"
+    "The new hall opens on 4 October 2027.\nThe old hall closes two weeks later.\n"
+    "Nobody expects a delay, as far as anyone can tell today.\n\n## People\n\n"
+    "Maud Okonjo leads the move, and 14 people work on it.\n",
+    "secret/bonuses.md": "---\nlabels: [board]\n---\n# Bonuses\n\n"
+    "Employee | Bonus\n--- | ---\nCANARY Quill | 77001\n",
+}
+"""Files of such a company."""
+
 
 def company() -> TableDatabase:
     """Return the tables of expenses, people, servers and incidents."""

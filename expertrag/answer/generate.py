@@ -17,12 +17,14 @@ from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scanned import answer_by_scan
+from expertrag.answer.scope import is_set
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
-from expertrag.answer.tables import answer_from_tables
+from expertrag.answer.tables import answer_from_tables, coverage_of_passages
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import join_deltas
+from expertrag.api.tables import AnswerTable
 from expertrag.api.types import (
     AnswerEvent,
     CitationEvent,
@@ -31,10 +33,12 @@ from expertrag.api.types import (
     FinishReason,
     GateMode,
     PassagesEvent,
+    TableEvent,
     UsageEvent,
 )
 from expertrag.grounding.wording import wording
 from expertrag.llm.prompt import ABSTENTION
+from expertrag.queries.wording import warn_incomplete
 
 if TYPE_CHECKING:
     from expertrag.answer.gate import Decider
@@ -110,6 +114,8 @@ class Answering:
         packed = self.sessions.pack(request, gathered.passages)
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, gathered.result.generation)
+        if is_set(context.scope):
+            yield TableEvent(AnswerTable((), ()), coverage_of_passages(context, packed.kept))
         p_sufficient = None
         if strict and request.steps == 1:  # the judge only knows similarities to the question
             p_sufficient = self._decider.p_sufficient(
@@ -231,12 +237,15 @@ class Answering:
         p_sufficient: float | None,
     ) -> Iterator[AnswerEvent]:
         yield from map(CitationEvent, grounded.grounding.citations)
+        reason = grounded.judgement.reason
+        if is_set(context.scope) and not reason:
+            reason = warn_incomplete(coverage_of_passages(context, reading.passages))
         done = DoneEvent(
             reading.session.finish_reason,
             grounded.judgement.support,
             p_sufficient=p_sufficient,
             from_documents=True,
-            unsupported_reason=grounded.judgement.reason,
+            unsupported_reason=reason,
         )
         yield from self._finish(context.meter, done)
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scope import SETS, is_set, recognise_scope
+from expertrag.api.tables import Coverage
 from expertrag.api.types import (
     AnswerEvent,
     Citation,
@@ -76,6 +77,14 @@ def link_tables(
     if link and (link.understood or (is_set(scope) and link.names_documents)):
         return likely, link
     return scope, None
+
+
+def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) -> Coverage:
+    """Return the coverage of an answer about a set that a few passages gave: unknown."""
+    documents = len({passage.document_id for passage in passages})
+    searched = context.view.index.catalog.count(context.request.filter or None)
+    reason = f"it is from the {len(passages)} best passages, and other documents may match"
+    return Coverage(searched, documents, documents, max(searched - documents, 0), None, reason)
 
 
 def answer_from_tables(

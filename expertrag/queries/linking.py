@@ -126,7 +126,8 @@ class TableLink:
 
         It may be a typing error, or say again what a linked word says.
         """
-        if self.table.is_family or len(self.unlinked) != 1 or not (self.values or self.columns):
+        linked = {word for value in self.values for word in value.words} | set(self.named)
+        if self.table.is_family or len(self.unlinked) != 1 or not self.values or len(linked) < 2:
             return None
         link = replace(self, unlinked=(), ignored=self.unlinked)
         return link if link.understood else None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from expertrag.answer.scope import SCOPES, is_set, recognise_scope, shipped_weights
-from expertrag_retriever.types import QuestionScope
+from expertrag.answer.scope import recognise_scope
 
 EXAMPLES = [
     ("Which contracts end in 2026?", "list"),
