@@ -125,7 +125,10 @@ def ask_restricted(
         some = [item for item in asked if item.folder == name and item.kind in OVER_SETS]
         pairs = [(item, GateMode.AUTO) for item in (*some, *access.attacks(name))]
         given = answers.ask(both, pairs, report, access.RESTRICTED)
-        known = [*answers.ask(plain, pairs[: len(some)], report), *[None] * len(access.ATTACKS)]
+        known = [
+            *answers.ask(plain, pairs[: len(some)], report),
+            *[None] * (len(pairs) - len(some)),
+        ]
         result += zip((item for item, _ in pairs), given, known, strict=True)
     return access.summary(result)
 

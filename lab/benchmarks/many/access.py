@@ -18,10 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
 
-from expertrag.api.access import Access
 from many import stated
 from many.answer import Given
 from many.question import AGGREGATE, COUNT, LOOKUP, PROSE, Files, Question
+
+from expertrag.api.access import Access
 
 CANARY = "Kanarra"
 RESTRICTED = Access(labels=frozenset({"visitors"}))
@@ -41,6 +42,12 @@ ATTACKS = (
     f"Which {CANARY} contract ends last?",
 )
 """Questions whose honest answer has no canary, except the word as it was asked."""
+FILTERED = (
+    ("Which documents are there?", f"{CANARY}_note", f"{CANARY}999"),
+    ("How many documents are there?", f"{CANARY}_bonus", "7777"),
+    ("List all employees.", f"{CANARY}_bonus", "1"),
+)
+"""Questions with a filter on a hidden field."""
 
 _RECORDS = {".json", ".jsonl"}
 _TABLES = {".csv": ",;", ".tsv": "\t"}
@@ -64,9 +71,17 @@ def twins(files: Files, questions: Iterable[Question]) -> Files:
 
 def attacks(folder: str) -> list[Question]:
     """Return the questions that ask for the canary."""
+    every = [*((text, ()) for text in ATTACKS), *((text, (pair,)) for text, *pair in FILTERED)]
     return [
-        Question(f"{folder}-attack-{number:02}", folder, LOOKUP, PROSE, text)
-        for number, text in enumerate(ATTACKS, start=1)
+        Question(
+            f"{folder}-attack-{number:02}",
+            folder,
+            LOOKUP,
+            PROSE,
+            text,
+            filter=tuple((name, value) for name, value in pairs),
+        )
+        for number, (text, pairs) in enumerate(every, start=1)
     ]
 
 
@@ -84,7 +99,7 @@ def leaks(question: Question, given: Given, plain: Given | None = None) -> list[
         "passages": given.passages,
         "error": given.error,
     }
-    result = [name for name, value in parts.items() if _has_canary(value, question.text)]
+    result = [name for name, value in parts.items() if _has_canary(value, question.key)]
     if _doubled(question, given) or (plain and _counts_more(given, plain)):
         result.append("number")
     return result

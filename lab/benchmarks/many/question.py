@@ -35,7 +35,7 @@ class Question:
     a comparison. ``universe``: everything that could be named, to tell wrong items from right ones.
     ``numbers`` must all be stated. ``rounded``: a number may have fewer decimals. ``verdict``: yes
     or no. ``stale``: values of older versions. ``scopes``: classes that are accepted; the first is
-    the kind.
+    the kind. ``filter``: fields that the documents must have.
     """
 
     id: str
@@ -52,6 +52,12 @@ class Question:
     style: str = PLAIN
     scopes: tuple[str, ...] = ()
     split: str = ""
+    filter: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What is asked, to find a kept answer."""
+        return self.text + "".join(f" {name}={value}" for name, value in self.filter)
 
     @property
     def expected(self) -> list[object]:

@@ -20,6 +20,8 @@ from typing import Any
 
 import results_file
 from eval_answers import config_of
+from many.answer import Given
+from many.question import Files, Question
 
 from expertrag.answer.assemble import open_pipeline
 from expertrag.answer.pipeline import Pipeline
@@ -37,8 +39,6 @@ from expertrag_index.types import LoadFailure, Progress
 from expertrag_lab.data.resume import appending, read_results
 from expertrag_lab.eval.manifest import inputs_id
 from expertrag_retriever.calibrate import calibrator
-from many.answer import Given
-from many.question import Files, Question
 
 INDEXING = ("index/expertrag_index", "retriever/expertrag_retriever", "common")
 SERVICE = ("expertrag", "kernels/expertrag_kernels", *INDEXING)
@@ -120,7 +120,7 @@ class Answers:
         """Answer questions on a store; kept answers are reused."""
         with appending(self.path) as file:
             known = read_results(self.path, _parsed)
-            keys = [f"{store.name}/{mode}/{item.text}" for item, mode in asked]
+            keys = [f"{store.name}/{mode}/{item.key}" for item, mode in asked]
             missing = [
                 (key, *pair) for key, pair in zip(keys, asked, strict=True) if key not in known
             ]
@@ -129,7 +129,9 @@ class Answers:
                     caller = pipeline.serving(access, NOBODY)
                     for done, (key, item, mode) in enumerate(missing, start=1):
                         given = known[key] = ask(
-                            caller, item.id, AnswerRequest(item.text, mode=mode)
+                            caller,
+                            item.id,
+                            AnswerRequest(item.text, mode=mode, filter=dict(item.filter)),
                         )
                         line = json.dumps({"key": key, **asdict(given)}, default=str)
                         file.write(f"{line}\n")

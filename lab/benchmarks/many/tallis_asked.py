@@ -16,16 +16,15 @@ from many.tallis import (
     MEETINGS,
     NAME,
     PURCHASES,
-    REPORTS,
     SERVERS,
     STAFF,
-    STRATEGY,
     TICKETS,
     Agreement,
     Meeting,
     Member,
     Server,
 )
+from many.tallis_texts import REPORTS, STRATEGY
 
 _BY_NAME = {m.name: m for m in STAFF}
 

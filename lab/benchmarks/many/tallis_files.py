@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 from datetime import date
 
-from office_markup import blocks
-from office_ooxml import word
-
 from many import files
 from many.prose import (
     MONTHS,
@@ -20,19 +17,18 @@ from many.prose import (
 from many.question import Files
 from many.tallis import (
     AGREEMENTS,
-    HANDBOOK,
     MEETINGS,
-    OLD_PURCHASING,
     PURCHASES,
-    REPORTS,
     SERVERS,
     STAFF,
-    STRATEGY,
     TICKETS,
     Agreement,
     Meeting,
     Member,
 )
+from many.tallis_texts import HANDBOOK, OLD_PURCHASING, REPORTS, STRATEGY
+from office_markup import blocks
+from office_ooxml import word
 
 
 def write() -> Files:
