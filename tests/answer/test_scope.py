@@ -36,7 +36,7 @@ EXAMPLES = [
     ("How many moons does Jupiter have?", "lookup"),
     ("What is the total fee of contract 12?", "lookup"),
     ("Wie hoch ist die Miete für Wohnung 12?", "lookup"),
-    ("Thanks!", "lookup"),
+    ("Thanks, that helps!", "lookup"),
     ("", "lookup"),
 ]
 

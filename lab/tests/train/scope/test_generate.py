@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expertrag.answer.scope import SCOPES, probabilities, read_weights
+from expertrag.answer.scope import OTHERS, SCOPES, probabilities, read_weights
 from expertrag_lab.train.scope import fit
 from expertrag_lab.train.scope.generate import Language, generate
 from expertrag_lab.train.scope.templates import Domain, Template, Templates, fill
@@ -73,7 +73,7 @@ def test_the_fit_is_written_and_read_as_the_service_reads_it(tmp_path: Path) -> 
     texts = [each.text for each in questions]
     target = [SCOPES.index(each.scope) for each in questions]
     fitted = fit.fit(fit.matrix(texts), target, epochs=30)
-    bounds = fit.choose_bounds(fit.predict(fitted, ["who signed it"]), dict.fromkeys(SCOPES, 1.0))
+    bounds = fit.choose_bounds(fit.predict(fitted, ["who signed it"]), dict.fromkeys(OTHERS, 1.0))
     fit.save_scope(fitted._replace(bounds=bounds), {}, "", tmp_path)
     read = read_weights(tmp_path)
     expected = fit.predict(fitted, texts)
