@@ -26,6 +26,7 @@ BUNDLE = "scope"
 WEIGHTS = "scope.npz"
 ABOUT = "scope.json"
 SCOPES = tuple(QuestionScope)
+OTHERS = tuple(scope for scope in SCOPES if scope is not QuestionScope.LOOKUP)
 SETS = frozenset(
     {QuestionScope.LIST, QuestionScope.COUNT, QuestionScope.AGGREGATE, QuestionScope.EXISTS}
 )
@@ -36,7 +37,8 @@ SETS = frozenset(
 class ScopeProbabilities:
     """The probability of each scope; they sum to 1.
 
-    ``bounds``: the probability from which a scope other than LOOKUP is accepted, by scope.
+    ``bounds``: the probability from which a scope other than LOOKUP is accepted, by scope. A bound
+    can be below one half: it is chosen so that few lookups are taken for the scope.
     """
 
     probabilities: Mapping[QuestionScope, float]
@@ -54,9 +56,9 @@ class ScopeProbabilities:
 
     @property
     def accepted(self) -> QuestionScope:
-        """The likeliest scope, or LOOKUP if its probability is below its bound."""
-        likeliest = self.likeliest
-        sure = self.probability >= self.bounds.get(likeliest, 0.0)
+        """The likeliest scope other than LOOKUP, or LOOKUP if it does not reach its bound."""
+        likeliest = max(OTHERS, key=self.probabilities.__getitem__)
+        sure = self.probabilities[likeliest] >= self.bounds[likeliest]
         return likeliest if sure else QuestionScope.LOOKUP
 
     @property

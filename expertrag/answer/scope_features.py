@@ -7,10 +7,10 @@ and without them.
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from zlib import crc32
 
 BUCKETS = 1 << 15
@@ -31,7 +31,7 @@ def words_of(question: str) -> list[str]:
 
 
 def word_buckets(words: list[str]) -> list[int]:
-    """Return the buckets of words, of neighbours, and of each pair with a leading word."""
+    """Return the buckets of words and of pairs: neighbours, with a first word, around an ending."""
     return _buckets(_word_features([fold_diacritics(word) for word in words]))
 
 
@@ -50,9 +50,11 @@ def fold_diacritics(word: str) -> str:
 
 def _word_features(words: list[str]) -> Iterator[str]:
     padded = ["^", *words, "$"]
-    for before, after in itertools.pairwise(padded):
+    for before, after in pairwise(padded):
         yield f"{after} "
         yield f"{before} {after}"
+    for before, between, after in zip(padded, padded[1:], padded[2:], strict=False):
+        yield f"{before}  {between[-2:]} {after}"
     for position, leading in enumerate(words[:_LEADING]):
         yield f"{position} {leading} "
         for later in words[position + 2 :]:

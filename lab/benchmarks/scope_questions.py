@@ -20,7 +20,7 @@ COMPARED = re.compile(r"^(are|do|did|were|is|does)\b|\bor\b|\bboth\b|\bthe same\
 """What a comparison of two things looks like in 2WikiMultiHopQA, whose file does not say it."""
 UNCLEAR = re.compile(
     r"\b(latest|newest|most recent|currently|difference|differ|compared?|summar\w+|how many times"
-    r"|main points)\b",
+    r"|main points|average|total|what (is|was) the (largest|highest|lowest))\b",
     re.I,
 )
 """Train questions of open sets that may not be lookups."""
@@ -39,8 +39,9 @@ def real_questions(data: Path) -> Halves:
     return halves
 
 
-def written_questions() -> list[ScopedQuestion]:
-    """Return the questions written by hand, without a look at the templates."""
+def written_questions(half: str) -> list[ScopedQuestion]:
+    """Return the questions of a half that were written by hand, not from the templates."""
+    items = (item for _, item in read_lines(MATERIAL / "written.jsonl")[0] if item["half"] == half)
     return [
         ScopedQuestion(
             item["text"],
@@ -49,35 +50,63 @@ def written_questions() -> list[ScopedQuestion]:
             "written",
             item["mistyped"],
         )
-        for _, item in read_lines(MATERIAL / "written.jsonl")[0]
+        for item in items
     ]
 
 
 def _lookups(data: Path) -> Iterator[tuple[str, ScopedQuestion]]:
-    for name in ("openqa", "squad2", "popqa", "policyqa"):
+    yield from _squad(data / "squad2")
+    for name in ("openqa", "popqa", "policyqa", "tatqa"):
         for item in _items(data / name):
             about = item["metadata"]
-            split = "test" if about["split"] == "test" else _half(item["text"], test=False)
-            yield split, _lookup(about.get("question", item["text"]), name)
-    for item in _items(data / "tatqa"):
+            if about.get("answer_type", "span") in ("span", "multi-span"):
+                text = about.get("question", item["text"])
+                split = "test" if about["split"] == "test" else _half(text, test=False)
+                yield split, _lookup(text, name)
+    yield from _medical(data)
+    for name in ("pydocs", "fiqa_small", "xquad_de"):
+        language = "de" if name == "xquad_de" else "en"
+        for item in _items(data / name):
+            yield _half(item["text"]), _lookup(item["text"], name, language)
+    yield from _short(data)
+    yield from _own()
+
+
+def _squad(folder: Path) -> Iterator[tuple[str, ScopedQuestion]]:
+    """Yield squad2; whole articles are in one half."""
+    articles = {item["_id"]: item["title"] for item in _read(folder / "corpus.jsonl.gz")}
+    judged = (folder / "qrels" / "train.tsv").read_text("utf-8").splitlines()[1:]
+    documents = dict(line.split("\t")[:2] for line in judged)
+    for item in _items(folder):
         about = item["metadata"]
-        if about["answer_type"] in ("span", "multi-span"):
-            split = "test" if about["split"] == "test" else _half(item["text"], test=False)
-            yield split, _lookup(item["text"], "tatqa")
+        half = "test"
+        if about["split"] != "test":
+            document = documents.get(item["_id"]) or about["near_doc"]
+            half = "choose" if crc32(articles[document].encode()) % 4 == 0 else "train"
+        yield half, _lookup(item["text"], "squad2")
+
+
+def _medical(data: Path) -> Iterator[tuple[str, ScopedQuestion]]:
+    for name in ("bioasq", "pubmedqa"):
+        for item in _items(data / name):
+            if item["metadata"].get("type") != "list":
+                yield _half(item["text"]), _lookup(item["text"], name)
     for item in _items(data / "medquad"):
         if crc32(item["text"].encode()) % 8 == 0:
-            yield (
-                _half(item["metadata"].get("focus", item["text"])),
-                _lookup(item["text"], "medquad"),
-            )
-    for name in ("pydocs", "fiqa_small"):
-        for item in _items(data / name):
-            yield _half(item["text"]), _lookup(item["text"], name)
-    for item in _items(data / "xquad_de"):
-        yield _half(item["text"]), _lookup(item["text"], "xquad_de", "de")
+            focus = item["metadata"].get("focus", item["text"])
+            yield _half(focus), _lookup(item["text"], "medquad")
+
+
+def _short(data: Path) -> Iterator[tuple[str, ScopedQuestion]]:
     for name in ("nq", "squad", "triviaqa"):
         for item in _read(data / "adarague" / "dev" / f"{name}.jsonl.gz"):
             yield _half(item["question"]), _lookup(item["question"], name)
+    for item in _read(data / "pairs" / "banking77.jsonl.gz"):
+        if item["split"] == "train" and crc32(item["text"].encode()) % 5 == 0:
+            yield _half(item["text"]), _lookup(item["text"], "banking77")
+
+
+def _own() -> Iterator[tuple[str, ScopedQuestion]]:
     for line in (HERE / "everyday_requests.txt").read_text("utf-8").splitlines():
         yield _half(line), _lookup(line, "everyday requests")
     for _, item in read_lines(HERE / "internal_questions.jsonl")[0]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag.answer.scope import ABOUT, SCOPES, WEIGHTS, ScopeWeights
+from expertrag.answer.scope import ABOUT, OTHERS, SCOPES, WEIGHTS, ScopeProbabilities, ScopeWeights
 from expertrag.answer.scope_features import BUCKETS, letter_buckets, word_buckets, words_of
 from expertrag_common import checksums
 from expertrag_retriever.types import QuestionScope
@@ -26,19 +26,18 @@ BATCH = 256
 RATE = 0.05
 LEFT_OUT = 0.5
 """Share of a question's features that a step does not see."""
-GROUP_LEFT_OUT = 0.3
-"""Share of questions of which a step sees letters only."""
-BOUNDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(14))
+BOUNDS = tuple(round(0.02 * step, 2) for step in range(15, 50))
 """Acceptance bounds to choose from."""
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.99, 1e-8
 _STEPS = 127  # of a quantised weight
+_OTHER_COLUMNS = [SCOPES.index(scope) for scope in OTHERS]
 
 
-def groups_of(texts: Sequence[str]) -> tuple[csr_matrix, csr_matrix]:
-    """Return the features of words and of letters, [N, B] each; every row has length 1."""
+def matrix(texts: Sequence[str]) -> csr_matrix:
+    """Return the features of questions, [N, B]; each group of features has length 1."""
     words = [words_of(text) for text in texts]
-    return _matrix(map(word_buckets, words)), _matrix(map(letter_buckets, words))
+    return _matrix(map(word_buckets, words)) + _matrix(map(letter_buckets, words))
 
 
 def _matrix(rows: Iterable[Sequence[int]]) -> csr_matrix:
@@ -56,12 +55,11 @@ def _matrix(rows: Iterable[Sequence[int]]) -> csr_matrix:
 
 
 def fit(
-    groups: Sequence[csr_matrix], target: Sequence[int], seed: int = 0, epochs: int = EPOCHS
+    features: csr_matrix, target: Sequence[int], seed: int = 0, epochs: int = EPOCHS
 ) -> ScopeWeights:
-    """Fit by Adam on groups of features [N, B] and the columns of their scopes [N]; no bounds yet.
+    """Fit by Adam on features [N, B] and the columns of their scopes [N]; no bounds yet.
 
-    A share of the features is left out at random in every step, and sometimes a whole group, so
-    that no single word decides.
+    A share of the features is left out at random in every step, so that no single word decides.
     """
     draw = np.random.default_rng(seed)
     classes = np.eye(len(SCOPES), dtype=np.float32)[np.asarray(target)]
@@ -73,22 +71,14 @@ def fit(
         order = draw.permutation(len(target))
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            batch = _thinned([features[rows] for features in groups], draw)
+            batch = features[rows]
+            batch.data *= (draw.random(batch.nnz, np.float32) >= LEFT_OUT) / (1 - LEFT_OUT)
             error = _softmax(batch @ weights[:-1] + weights[-1]) - classes[rows]
             gradient = np.vstack([batch.T @ error, error.sum(axis=0)]) / len(rows)
             step += 1
             rate = RATE * (1 - (step - 1) / steps)
             _adam(weights, gradient.astype(np.float32), state, step, rate)
     return quantise(weights[:-1], weights[-1])
-
-
-def _thinned(groups: list[csr_matrix], draw: np.random.Generator) -> csr_matrix:
-    words, letters = groups
-    letters_only = draw.random(words.shape[0]) < GROUP_LEFT_OUT
-    words.data *= np.repeat(~letters_only, np.diff(words.indptr))
-    batch = words + letters
-    batch.data *= (draw.random(batch.nnz, np.float32) >= LEFT_OUT) / (1 - LEFT_OUT)
-    return batch
 
 
 def _adam(
@@ -114,8 +104,7 @@ def quantise(weights: NDArray[Any], bias: NDArray[Any]) -> ScopeWeights:
 
 def predict(fitted: ScopeWeights, texts: Sequence[str]) -> FloatArray:
     """Return the probabilities of many questions, [N, C]."""
-    words, letters = groups_of(texts)
-    return _softmax((words + letters) @ (fitted.weights * fitted.scales) + fitted.bias)
+    return _softmax(matrix(texts) @ (fitted.weights * fitted.scales) + fitted.bias)
 
 
 def _softmax(odds: FloatArray) -> FloatArray:
@@ -129,29 +118,27 @@ def choose_bounds(
 ) -> dict[QuestionScope, float]:
     """Choose the lowest bound at which few enough lookups are taken for each scope.
 
-    :param lookups: probabilities of real lookup questions, [N, C].
-    :param most_taken: the largest share of lookups that may be taken for each scope.
+    :param lookups: probabilities of lookup questions, [N, C].
+    :param most_taken: the largest share of them that may be taken for each scope.
     """
-    likeliest = lookups.argmax(axis=1)
-    bounds = {}
-    for scope, most in most_taken.items():
-        column = SCOPES.index(scope)
-        taken = lookups[likeliest == column, column]
-        bounds[scope] = next(
-            (bound for bound in BOUNDS if (taken >= bound).sum() <= most * len(lookups)), BOUNDS[-1]
+    return {
+        scope: next(
+            (bound for bound in BOUNDS if _taken(lookups, scope, bound) <= most), BOUNDS[-1]
         )
-    return bounds
+        for scope, most in most_taken.items()
+    }
+
+
+def _taken(probabilities: FloatArray, scope: QuestionScope, bound: float) -> float:
+    likeliest = probabilities[:, _OTHER_COLUMNS].argmax(axis=1)
+    taken = probabilities[likeliest == OTHERS.index(scope), SCOPES.index(scope)] >= bound
+    return float(taken.sum()) / len(probabilities)
 
 
 def accept(probabilities: FloatArray, bounds: Mapping[QuestionScope, float]) -> list[QuestionScope]:
     """Return the accepted scope of each question, [N]."""
-    least = np.array([bounds.get(scope, 0.0) for scope in SCOPES])
-    likeliest = probabilities.argmax(axis=1)
-    sure = probabilities.max(axis=1) >= least[likeliest]
-    return [
-        SCOPES[column] if accepted else QuestionScope.LOOKUP
-        for column, accepted in zip(likeliest.tolist(), sure.tolist(), strict=True)
-    ]
+    rows = (dict(zip(SCOPES, row, strict=True)) for row in probabilities.tolist())
+    return [ScopeProbabilities(row, bounds).accepted for row in rows]
 
 
 def save_scope(fitted: ScopeWeights, training: Mapping[str, Any], card: str, folder: Path) -> None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import random
 import re
-from itertools import cycle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from zlib import crc32
 
