@@ -19,7 +19,10 @@ from expertrag_index.words import sentences
 from expertrag_index.words.porter import stem
 
 MOST_CHARACTERS = 420
-"""Of an excerpt, but for one sentence that is longer."""
+"""Of an excerpt with marked values, but for one sentence that is longer."""
+_MOST_ASKED_CHARACTERS = 220
+"""Of an excerpt that is asked a question of yes or no. Yes and no were as far apart as with 420, in
+half the time."""
 MOST_MENTIONS = 16
 _MOST_ENCODED = 48
 """Sentences of one document that are compared by meaning; of longer ones, those with most common
@@ -103,7 +106,8 @@ def excerpt_of(
     elif focus and len(spans) > _MOST_ENCODED:
         near = [s for s in spans if any(a < s[1] and s[0] < b for a, b in focus)]
         spans = near or spans
-    chosen, best = _best_sentences(text, spans, _asked(attribute), encode)
+    most = _MOST_ASKED_CHARACTERS if attribute.kind is Kind.YESNO else MOST_CHARACTERS
+    chosen, best = _best_sentences(text, spans, _asked(attribute), encode, most)
     shown = [m for m in options if any(a <= m.start < b for a, b in chosen)][:MOST_MENTIONS]
     return Excerpt(text, tuple(chosen), tuple(shown), best)
 
@@ -127,7 +131,7 @@ def _sentences(text: str) -> list[Span]:
 
 
 def _best_sentences(
-    text: str, spans: Sequence[Span], asked: str, encode: Encode
+    text: str, spans: Sequence[Span], asked: str, encode: Encode, most: int
 ) -> tuple[list[Span], Span]:
     """Return the sentences that fit, in order, and the one that is most like what is asked."""
     if not spans:
@@ -142,7 +146,7 @@ def _best_sentences(
     scores = vectors[1:] @ vectors[0] + 0.3 * np.array(common, np.float32)
     order = np.argsort(-scores, kind="stable").tolist()
     chosen: list[Span] = []
-    left = MOST_CHARACTERS
+    left = most
     for number in order:
         start, end = spans[number]
         if chosen and end - start > left:
