@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from expertrag.answer.question_set import ONE_FACT, QuestionSet
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode, QuestionScope
 from expertrag.llm.base import Message, Session, ShouldStop
@@ -14,7 +15,6 @@ from expertrag.runtime.meter import Meter
 from expertrag.stores.served_index import View
 
 if TYPE_CHECKING:
-    from expertrag.queries.linking import TableLink
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
 
@@ -87,8 +87,7 @@ class AnswerContext:
     answer's sequences are computed, for :meth:`Generator.begin`. ``searches`` keeps the results
     by query and number of passages: the answer does not repeat a search of the gate. ``internal``:
     the answer is withheld unless it is probably right, because the model alone cannot know it.
-    ``scope`` is what the question asks of the documents. ``table`` is what it is linked with, if a
-    table of the store answers it.
+    ``asks_about`` is what the question asks, and the table or family of documents that answers it.
     """
 
     request: AnswerRequest
@@ -101,8 +100,12 @@ class AnswerContext:
     should_stop: ShouldStop
     searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
     internal: bool = False
-    scope: QuestionScope = QuestionScope.LOOKUP
-    table: TableLink | None = None
+    asks_about: QuestionSet = ONE_FACT
+
+    @property
+    def scope(self) -> QuestionScope:
+        """What the question asks of the documents."""
+        return self.asks_about.scope
 
     @property
     def mode(self) -> GateMode:

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from expertrag.answer.context import AnswerContext, ClosedBook
+    from expertrag.answer.question_set import QuestionSet
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.served_gate import ServedGate
     from expertrag.config import GateConfig
     from expertrag.llm.base import Generator
-    from expertrag.queries.linking import TableLink
     from expertrag.runtime.meter import Meter
     from expertrag.stores.served_index import View
     from expertrag_retriever.gate.bundle import GateBundle
@@ -104,8 +104,8 @@ class Decider:
         bundle = self._gate.current() if self._gate else None
         if context.asked.about_conversation:
             decision = GateDecision(GateAction.CLOSED_BOOK, context.mode, ABOUT_CONVERSATION)
-        elif context.table is not None and context.mode is GateMode.AUTO:
-            decision = self._decide_by_table(context.table, bundle)
+        elif context.asks_about.name and context.mode is GateMode.AUTO:
+            decision = self._decide_by_set(context.asks_about, bundle)
         elif context.mode is GateMode.AUTO:
             decision = self._decide_by_signals(context, answer, bundle, least_doubt)
         else:
@@ -156,12 +156,12 @@ class Decider:
             signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
             return float(bundle.sufficiency.probability([signals])[0])
 
-    def _decide_by_table(self, table: TableLink, bundle: GateBundle | None) -> GateDecision:
-        """Retrieve: a table of the store holds all that the question names."""
+    def _decide_by_set(self, about: QuestionSet, bundle: GateBundle | None) -> GateDecision:
+        """Retrieve: the question names a table of the store, or a family of its documents."""
         if (budget := self._rate_controller(bundle)) is not None:
             budget.observe(retrieved=True)
-        kind = "table" if table.understood else "documents"
-        reason = f"The question is about the {kind} “{table.table.name}”, counted as a whole."
+        kind = "table" if about.table else "documents"
+        reason = f"The question is about the {kind} “{about.name}”, counted as a whole."
         return GateDecision(GateAction.RETRIEVE, GateMode.AUTO, reason)
 
     def _decide_by_signals(

@@ -137,9 +137,10 @@ class Answering:
 
         None if a few passages answer.
         """
-        if context.table is not None and context.table.understood:
-            return answer_from_tables(context, context.table, self._generator)
-        if context.table is not None and self._scanner.can_read:
+        about = context.asks_about
+        if about.table is not None:
+            return answer_from_tables(context, about.table, self._generator)
+        if about.family and self._scanner.can_read:
             return answer_by_scan(context, self._scanner)
         if is_about_document(context) and (document := find_document(context)):
             return answer_about_document(context, document)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
+from expertrag.answer.question_set import ONE_FACT, find_set
 from expertrag.answer.scope import recognise_scope
-from expertrag.answer.tables import link_tables
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, GateMode, QuestionScope, RetrieveRequest
+from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.history import in_conversation
@@ -68,11 +68,10 @@ class QuestionReader:
         )
         call.meter.add(turns_dropped=dropped)
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
-        scope, table = recognise_scope(asked.question).accepted, None
-        if request.scope or request.mode is GateMode.NEVER or asked.about_conversation:
-            scope = request.scope or QuestionScope.LOOKUP
+        asks_about = ONE_FACT
         if request.mode is not GateMode.NEVER and not asked.about_conversation:
-            scope, table = link_tables(request, scope, call.view.index)
+            scope = request.scope or recognise_scope(asked.question).accepted
+            asks_about = find_set(request, scope, call.view.index)
         return AnswerContext(
             request,
             asked,
@@ -82,8 +81,7 @@ class QuestionReader:
             call.view,
             call.meter,
             call.should_stop,
-            scope=scope,
-            table=table,
+            asks_about=asks_about,
         )
 
     def _read_and_embed(self, request: AnswerRequest, call: Call) -> QuestionInContext:

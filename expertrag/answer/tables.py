@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
-from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.tables import Coverage
 from expertrag.api.types import (
     AnswerEvent,
@@ -32,51 +30,20 @@ from expertrag.api.types import (
 )
 from expertrag.llm.base import Message
 from expertrag.llm.prompt import ABSTENTION
-from expertrag.queries.result import QueryResult, count_decimals, link_question, run_question
+from expertrag.queries.result import QueryResult, count_decimals, run_question
 from expertrag.queries.wording import Line, to_coverage, to_lines, to_table, warn_incomplete
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
-    from expertrag.api.types import AnswerRequest
     from expertrag.llm.base import Generator
     from expertrag.queries.linking import TableLink
     from expertrag_index.store.index import Index
-
-LIKELY_SET = 0.15
-"""Probability from which a question that a table understands is taken for one about a set."""
 
 MOST_PASSAGES = 20
 """Most documents whose passages come with an answer; the table names all of its documents."""
 
 _SYSTEM = "You choose the SQLite query that answers a question. Answer with the query only."
-
-
-def link_tables(
-    request: AnswerRequest, scope: QuestionScope, index: Index
-) -> tuple[QuestionScope, TableLink | None]:
-    """Link a question about a set with the table that is likeliest to answer it.
-
-    The table may not understand all of the question; then its documents have to be read. None if
-    no table has to do with it, or if the answer must follow a constraint. A question that may be
-    about a set is taken for one if a table understands it.
-
-    :param request: has the question as it stands alone.
-    :param scope: what the question asks, as recognised or as the caller says.
-    """
-    likely = scope
-    if not is_set(scope) and request.scope is None:
-        recognised = recognise_scope(request.question)
-        likely = max(SETS, key=recognised.probabilities.__getitem__)
-        if recognised.probabilities[likely] < LIKELY_SET:
-            return scope, None
-    if not is_set(likely) or request.sampling.constraint is not None:
-        return scope, None
-    today = date.fromisoformat(request.as_of) if request.as_of else date.today()
-    link = link_question(request.question, index.tables(request.filter or None), today)
-    if link and (link.understood or (is_set(scope) and link.names_documents)):
-        return likely, link
-    return scope, None
 
 
 def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) -> Coverage:

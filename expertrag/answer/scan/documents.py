@@ -81,6 +81,24 @@ def choose_documents(context: AnswerContext, noun: str, limit: int) -> ChosenDoc
     return ChosenDocuments(tuple(family[:limit]), len(family[limit:]), True, where, passages)
 
 
+def family_of(
+    context: AnswerContext, family: Sequence[str], name: str, limit: int
+) -> ChosenDocuments | None:
+    """Return the documents of a family that is known, those that match best first; None for none.
+
+    :param family: ids of documents.
+    :param name: what the family is called.
+    """
+    if not family:
+        return None
+    passages = _search(context)
+    ranks = {document: rank for rank, document in enumerate(passages)}
+    ordered = sorted(family, key=lambda id: (ranks.get(id, len(ranks)), id))
+    catalog = context.view.index.catalog
+    infos = [info for id in ordered[:limit] if (info := catalog.document(id))]
+    return ChosenDocuments(tuple(infos), len(ordered[limit:]), True, f"all of {name}", passages)
+
+
 def _search(context: AnswerContext) -> dict[str, list[Passage]]:
     """Return the passages that a deep search finds, by document, best first."""
     searcher, request = context.view.searcher, context.request

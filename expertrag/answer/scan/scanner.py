@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.scan.decisions import NAMED, decide
 from expertrag.answer.scan.document_reader import DocumentReader
-from expertrag.answer.scan.documents import MOST_DOCUMENTS, ChosenDocuments, choose_documents
+from expertrag.answer.scan.documents import (
+    MOST_DOCUMENTS,
+    ChosenDocuments,
+    choose_documents,
+    family_of,
+)
 from expertrag.answer.scan.kept import KeptReadings
 from expertrag.answer.scan.plan import Attribute, ScanPlan, read_plan
 from expertrag.answer.scan.result import AttributeRead, Reading, ScannedDocument, ScanResult
@@ -78,7 +83,9 @@ class Scanner:
         as_of = context.request.as_of
         today = datetime.date.fromisoformat(as_of[:10]) if as_of else datetime.date.today()
         plan = read_plan(context, self._generator, scope, today)
-        chosen = choose_documents(context, plan.noun, limit)
+        about = context.asks_about
+        chosen = family_of(context, about.family, about.name, limit)
+        chosen = chosen or choose_documents(context, plan.noun, limit)
         return (yield from self.read(context, plan, chosen))
 
     def read(

@@ -112,6 +112,11 @@ class TableDatabase:
         """Return a table by its name in SQL; None if there is none."""
         return next((table for table in self.tables if table.name == name), None)
 
+    def documents_of(self, name: str) -> tuple[str, ...]:
+        """Return the ids of the documents that the rows of a table come from."""
+        rows = self.run(f"SELECT DISTINCT {DOCUMENT} FROM {quote(name)} ORDER BY 1").rows
+        return tuple(str(row[0]) for row in rows)
+
     def run(
         self, sql: str, values: Sequence[Scalar] = (), should_stop: Callable[[], None] | None = None
     ) -> Rows:
