@@ -10,6 +10,7 @@ from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import link_question
+from expertrag.queries.targets import asks_for_extreme
 
 if TYPE_CHECKING:
     from expertrag.api.types import AnswerRequest
@@ -67,5 +68,7 @@ def find_set(request: AnswerRequest, scope: QuestionScope, index: Index) -> Ques
     if link.understood and find_queries(link, likely, database):
         return QuestionSet(likely, link, name=name)
     if link.names_documents and probability >= LIKELY_SCAN:
+        if likely is QuestionScope.LIST and asks_for_extreme(request.question):
+            likely = QuestionScope.AGGREGATE
         return QuestionSet(likely, None, database.documents_of(link.table.name), name)
     return QuestionSet(scope)

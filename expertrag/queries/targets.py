@@ -96,6 +96,11 @@ def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> li
     return [Target(operation, column.name, group) for column in measures(link)]
 
 
+def asks_for_extreme(question: str) -> bool:
+    """Return whether a question asks for the largest or the smallest of something."""
+    return bool(_MOST.search(question) or _LEAST.search(question))
+
+
 def _only_least(most: re.Match[str], least: re.Match[str] | None) -> bool:
     return least is not None and least.start() < most.start()
 

@@ -221,7 +221,7 @@ def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, lis
         numbers = [None if cell is None else amount_of(cell) for cell in cells]
         unit = next(iter(units - {""}), "")
         plain = [number.number if number else None for number in numbers]
-        return Column(name, "number", unit=unit, is_key=_numbers_rows(plain)), plain
+        return Column(name, "number", unit=unit, is_key=_numbers_rows(plain)), list(plain)
     is_list = any(isinstance(cell, str) and LIST in cell for cell in present)
     parts = (part for cell in present for part in (str(cell).split(LIST) if is_list else [cell]))
     texts = list(dict.fromkeys(map(str, parts)))
