@@ -1,8 +1,8 @@
 """Recognise what a question asks of the documents: one fact, a list, a count, a summary, ...
 
-A multinomial logistic regression over hashed words and character n-grams, fitted in the lab on
-questions in English, German, French and Spanish, with and without typing errors. It has no rules of
-any language. ``make lab-scope`` fits the weights in ``models/bundles/scope``.
+A multinomial logistic regression over hashed words and character n-grams. It is fitted in the lab
+on questions in English, German, French and Spanish, with and without typing errors. It has no rules
+of any language. ``make lab-scope`` fits the weights in ``models/bundles/scope``.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ScopeWeights(NamedTuple):
 
 def recognise_scope(question: str) -> ScopeProbabilities:
     """Return the probability of each scope for a question that stands alone, in under 1 ms."""
-    fitted = shipped_weights()
+    fitted = load_shipped_weights()
     return ScopeProbabilities(
         dict(zip(SCOPES, probabilities(fitted, question), strict=True)), fitted.bounds
     )
@@ -107,7 +107,7 @@ def probabilities(fitted: ScopeWeights, question: str) -> list[float]:
 
 
 @cache
-def shipped_weights() -> ScopeWeights:
+def load_shipped_weights() -> ScopeWeights:
     """Read the weights that ship in the package, once."""
     from expertrag.models.shipped import bundle_folder
 

@@ -40,7 +40,10 @@ def real_questions(data: Path) -> Halves:
 
 
 def written_questions(half: str) -> list[ScopedQuestion]:
-    """Return the questions of a half that were written by hand, not from the templates."""
+    """Return the questions of a half that were written by hand.
+
+    Templates were added after these questions were known, so their figures flatter.
+    """
     items = (item for _, item in read_lines(MATERIAL / "written.jsonl")[0] if item["half"] == half)
     return [
         ScopedQuestion(

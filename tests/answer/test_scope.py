@@ -12,8 +12,8 @@ from expertrag.answer.scope import (
     WEIGHTS,
     ScopeProbabilities,
     is_set,
+    load_shipped_weights,
     recognise_scope,
-    shipped_weights,
 )
 from expertrag.models.shipped import bundle_folder
 from expertrag_retriever.types import QuestionScope
@@ -95,7 +95,7 @@ def test_diacritics_count_with_and_without() -> None:
 
 
 def test_the_weights_are_small_and_a_question_takes_under_five_milliseconds() -> None:
-    shipped_weights()
+    load_shipped_weights()
     text = "Which of our contracts with a notice period of three months end before July 2026?"
     best = min(_seconds(text) for _ in range(20))
     assert best < 0.005

@@ -26,7 +26,7 @@ BATCH = 256
 RATE = 0.05
 LEFT_OUT = 0.5
 """Share of a question's features that a step does not see."""
-BOUNDS = tuple(round(0.02 * step, 2) for step in range(15, 50))
+BOUNDS = tuple(round(0.02 * step, 2) for step in range(20, 50))
 """Acceptance bounds to choose from."""
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.99, 1e-8
@@ -123,13 +123,13 @@ def choose_bounds(
     """
     return {
         scope: next(
-            (bound for bound in BOUNDS if _taken(lookups, scope, bound) <= most), BOUNDS[-1]
+            (bound for bound in BOUNDS if _measure_taken(lookups, scope, bound) <= most), BOUNDS[-1]
         )
         for scope, most in most_taken.items()
     }
 
 
-def _taken(probabilities: FloatArray, scope: QuestionScope, bound: float) -> float:
+def _measure_taken(probabilities: FloatArray, scope: QuestionScope, bound: float) -> float:
     likeliest = probabilities[:, _OTHER_COLUMNS].argmax(axis=1)
     taken = probabilities[likeliest == OTHERS.index(scope), SCOPES.index(scope)] >= bound
     return float(taken.sum()) / len(probabilities)

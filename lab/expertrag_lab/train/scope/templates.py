@@ -120,16 +120,16 @@ def fill(
     """
     for _ in range(_MOST_FILLS):
         if macro := _MACRO.search(text):
-            text = _replaced(text, macro, draw.choice(macros[macro[1]]))
+            text = _replace_match(text, macro, draw.choice(macros[macro[1]]))
         elif choice := _CHOICE.search(text):
-            text = _replaced(text, choice, draw.choice(choice[1].split("|")))
+            text = _replace_match(text, choice, draw.choice(choice[1].split("|")))
         elif slot := _SLOT.search(text):
             values = slots.get(slot[1]) or slots[slot[1].removesuffix("2")]
-            text = _replaced(text, slot, draw.choice(values))
+            text = _replace_match(text, slot, draw.choice(values))
         else:
             break
     return " ".join(text.split()).replace(" ,", ",")
 
 
-def _replaced(text: str, match: re.Match[str], value: str) -> str:
+def _replace_match(text: str, match: re.Match[str], value: str) -> str:
     return text[: match.start()] + value + text[match.end() :]
