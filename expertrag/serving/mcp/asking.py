@@ -149,10 +149,13 @@ class CitedAnswer:
 async def _answer(call: ToolCall, asked: AnswerArguments) -> CitedAnswer:
     # Streamed, so that a call that is cancelled ends the work.
     folder, events = AnswerFolder(), 0
-    options: AnswerOptions = {"mode": asked.mode, "scope": asked.scope, "as_of": asked.as_of}
-    async with aclosing(
-        call.client.stream(asked.question, k=call.k, **options, **call.deadline)
-    ) as stream:
+    options: AnswerOptions = {
+        "mode": asked.mode,
+        "k": call.k,
+        "scope": asked.scope,
+        "as_of": asked.as_of,
+    }
+    async with aclosing(call.client.stream(asked.question, **options, **call.deadline)) as stream:
         async for event in stream:
             folder.add(event)
             events += 1
