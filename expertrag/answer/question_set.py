@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
 from expertrag.queries.query import find_queries
-from expertrag.queries.result import link_question
+from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def find_set(request: AnswerRequest, scope: QuestionScope, index: Index) -> Ques
         return QuestionSet(scope)
     name = link.table.names[0] if link.table.names else link.table.name
     if link.understood and find_queries(link, likely, database):
-        return QuestionSet(likely, link, name=name)
+        is_guess = bool(link.contained or link.ignored) and likely is not QuestionScope.EXISTS
+        if not is_guess or has_rows(link, database):
+            return QuestionSet(likely, link, name=name)
     if link.names_documents and probability >= LIKELY_SCAN:
         if likely is QuestionScope.LIST and asks_for_extreme(request.question):
             likely = QuestionScope.AGGREGATE

@@ -142,9 +142,10 @@ class Family:
 PLAIN = Family("plain", OPEN_BOOK, STRICT)
 """For readers, and for small models without training."""
 
-# Of 60 train questions of hotpotqa with the passages of two searches, .45 of the replies after "Short
-# answer:" have an accepted answer, .55 after "According to the passages,", and of 36 of them .47, .56
-# and .61 after the beginning ``sentence``. Facts or steps first: .42 of 24, as "Short answer:".
+# Of 60 train questions of hotpotqa with the passages of two searches, .45 of the replies after
+# "Short answer:" have an accepted answer, .55 after "According to the passages,". Of 36 of them, it
+# is .47, .56, and .61 after the beginning ``sentence``. Facts or steps first: .42 of 24, as "Short
+# answer:".
 # Tried with Qwen2.5-Coder-1.5B-Instruct: instructions after the question or in the system turn that
 # ask for few words, the number of the passage and "Not in the passages.", in fourteen wordings. Of
 # 13 train questions of squad2 with three passages, .69 had an accepted answer in the reply without

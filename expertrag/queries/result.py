@@ -55,14 +55,14 @@ def link_question(question: str, database: TableDatabase, today: date) -> TableL
     understood = [link for link in links if link.understood]
     if understood:
         close = [link for link in understood if link.score >= understood[0].score - _CLOSE]
-        return next((link for link in close if _has_rows(link, database)), understood[0])
+        return next((link for link in close if has_rows(link, database)), understood[0])
     inside = (link.looks_inside for link in links)
     ignoring = (link.ignores_word for link in links[:3])
     documents = (link for link in links if link.names_documents)
     return next(chain(filter(None, inside), filter(None, ignoring), documents, links), None)
 
 
-def _has_rows(link: TableLink, database: TableDatabase) -> bool:
+def has_rows(link: TableLink, database: TableDatabase) -> bool:
     """Return whether any row of a table satisfies the conditions of a question."""
     queries = find_queries(link, QuestionScope.LIST, database)
     return any(database.run(query.rows_sql).rows for query in queries[:2])

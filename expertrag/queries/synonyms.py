@@ -20,7 +20,8 @@ owner owners owns own owned responsible verantwortlich verantwortliche besitzer 
 assignee assigned assignedto handles zugewiesen bearbeiter
 office offices location site works work working worked based located sits city standort ort büro
   sitzt arbeitet arbeiten
-manager managers manages managed boss supervisor report reports reporting berichten berichtet leiter vorgesetzter vorgesetzte chef
+manager managers manages managed boss supervisor report reports reporting berichten berichtet
+  leiter vorgesetzter vorgesetzte chef
 amount amounts cost costs price prices fee fees spend spent paid pay charge charged value
   expensive cheap dear betrag teuer teuerste teuersten günstig billig kosten preis gebühr
   ausgegeben bezahlt

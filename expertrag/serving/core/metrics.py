@@ -67,55 +67,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        gauge = partial(Gauge, registry=registry)
-        self.calls = Counter(
-            "expertrag_calls", "Finished calls.", ["method", "code"], registry=registry
-        )
-        self.latency = Histogram(
-            "expertrag_call_seconds",
-            "Time from a call's arrival to its end.",
-            ["method"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=registry,
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        seconds = partial(Histogram, buckets=LATENCY_BUCKETS_S, registry=registry)
+        self.calls = counter("expertrag_calls", "Finished calls.", ["method", "code"])
+        self.latency = seconds(
+            "expertrag_call_seconds", "Time from a call's arrival to its end.", ["method"]
         )
         self.in_flight = gauge("expertrag_in_flight", "Calls that run or wait.")
         self._waiting = gauge("expertrag_waiting", "Calls that wait for a slot.")
         self._held = gauge("expertrag_in_flight_bytes", "Bytes of requests that are held.")
         self._loaded = gauge("expertrag_open_collections", "Collections in memory.")
-        self.shed = Counter(
+        self.shed = counter(
             "expertrag_shed",
             "Calls rejected because of load or of the caller's quota.",
             ["method", "reason"],
-            registry=registry,
         )
-        self.http_requests = Counter(
+        self.http_requests = counter(
             "expertrag_http_requests",
             "HTTP requests; status 499: the caller hung up.",
             ["route", "status"],
-            registry=registry,
         )
-        self._gate = Counter(
-            "expertrag_gate", "Decisions of the gate.", ["mode", "action"], registry=registry
+        self._gate = counter("expertrag_gate", "Decisions of the gate.", ["mode", "action"])
+        self._scopes = counter(
+            "expertrag_questions", "Questions by what they ask of the documents.", ["scope"]
         )
-        self._scopes = Counter(
-            "expertrag_questions",
-            "Questions by what they ask of the documents.",
-            ["scope"],
-            registry=registry,
-        )
-        self._stages = Histogram(
-            "expertrag_stage_seconds",
-            "Time of an answer by stage.",
-            ["stage"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=registry,
-        )
-        self._tokens = Counter(
-            "expertrag_tokens", "Tokens of the language model.", ["kind"], registry=registry
-        )
-        self.compactions = Counter(
-            "expertrag_compactions", "Compactions by the server.", ["code"], registry=registry
-        )
+        self._stages = seconds("expertrag_stage_seconds", "Time of an answer by stage.", ["stage"])
+        self._tokens = counter("expertrag_tokens", "Tokens of the language model.", ["kind"])
+        self.compactions = counter("expertrag_compactions", "Compactions by the server.", ["code"])
         self._generation = gauge("expertrag_index_generation", "Served generation.")
         self._chunks = gauge("expertrag_index_chunks", "Live chunks.")
         self._documents = gauge("expertrag_index_documents", "Live documents.")

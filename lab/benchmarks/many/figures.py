@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from office_figures import share
-from reader_figures import Figure, mean
-
 from many.answer import Given
 from many.judge import Verdict, judge
 from many.question import (
@@ -29,6 +26,8 @@ from many.question import (
     TYPOS,
     Question,
 )
+from office_figures import share
+from reader_figures import Figure, mean
 
 FASTEST = {LIST: 3.0, COUNT: 3.0, AGGREGATE: 3.0, EXISTS: 3.0}
 """Bars of the median seconds of answers from tables."""

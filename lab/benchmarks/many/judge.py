@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from office_questions import VERSION, OfficeQuestion, first, gives_wrong, is_right, words
-
 from many import stated
 from many.answer import Given
 from many.question import (
@@ -26,6 +24,7 @@ from many.question import (
     Forms,
     Question,
 )
+from office_questions import VERSION, OfficeQuestion, first, gives_wrong, is_right, words
 
 ENOUGH = 0.7
 """Share of the key facts that a summary must have."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 
-from office_markup import blocks
-from office_pages import pdf
-
 from many import files
 from many.prose import (
     NUMBERS,
@@ -34,6 +31,8 @@ from many.quillmarlow import (
     Lease,
     Letter,
 )
+from office_markup import blocks
+from office_pages import pdf
 
 
 def write() -> Files:

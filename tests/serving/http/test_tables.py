@@ -23,7 +23,7 @@ MARKDOWN = r"""
 | leave | 27 | true |
 | \<script\>alert(1)\</script\> | 2.5 |  |
 | =cmd\|" /C calc"!A0 | -3 | false |"""
-WAYS = [
+WAYS: list[tuple[str, dict[str, Any]]] = [
     (CHAT, {"messages": [{"role": "user", "content": QUESTION}]}),
     (RESPONSES, {"input": QUESTION}),
 ]
