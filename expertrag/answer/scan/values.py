@@ -143,7 +143,7 @@ def _amount_of(value: Value, written: str) -> Amount | None:
     if not readings or readings[0][0] not in "-0123456789" or readings[0].startswith("--"):
         return None
     number, _, unit = readings[0].partition(" ")
-    digits = re.match(r"[\d.,'\u00a0]+", written)
+    digits = re.search(r"\d[\d.,'\u00a0]*", written)
     in_thousands = digits and _THOUSANDS.match(digits[0].rstrip(".,"))
     if unit in MONEY and in_thousands and len(readings) > 1:  # "€1.200" are no cents
         number = readings[1].partition(" ")[0]

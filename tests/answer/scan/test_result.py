@@ -1,0 +1,39 @@
+"""What a scan has read, and how complete it is."""
+
+from __future__ import annotations
+
+from scan_samples import condition, result, scanned
+
+from expertrag.answer.scan.conditions import Operator
+from expertrag.answer.scan.plan import Attribute, Computed
+from expertrag.answer.scan.result import AttributeRead, Reading, ScannedDocument
+from expertrag.answer.scan.values import Kind
+
+END = Attribute("end date", Kind.DATE, condition(Kind.DATE, Operator.IS, "2026"))
+
+
+def _document(*holds: bool | None) -> ScannedDocument:
+    return ScannedDocument("a", "A", tuple(AttributeRead(END, Reading(), each) for each in holds))
+
+
+def test_a_document_matches_if_all_conditions_hold() -> None:
+    assert _document(True, True).holds is True
+    assert _document(True, None).holds is None
+    assert _document(None, False).holds is False
+    assert _document().holds is True
+
+
+def test_a_reading_without_a_place_cannot_be_cited() -> None:
+    assert not Reading("no", p=0.1).has_place
+    assert Reading("2026", start=3, end=7).has_place
+
+
+def test_a_result_is_complete_if_every_document_of_a_family_was_read_for_sure() -> None:
+    sure, unsure = scanned("a", END, None), scanned("b", END, None, holds=None)
+    assert result(Computed.LIST, sure).complete is True
+    assert result(Computed.LIST, sure).reason == ""
+    assert result(Computed.LIST, sure, unsure).complete is None
+    assert result(Computed.LIST, sure, whole=False).complete is None
+    left = result(Computed.LIST, sure, left_out=2, stopped="the time was over")
+    assert left.complete is False
+    assert left.reason == "2 documents were not read: the time was over"
