@@ -145,7 +145,20 @@ class TableLink:
             return False
         if self.parts.numbers and "number" not in kinds:
             return False
-        return not self.unlinked and bool(self.named or self.values or self.columns)
+        return not self.unlinked and self._is_meant
+
+    @property
+    def _is_meant(self) -> bool:
+        """Whether the question is about the rows of this table.
+
+        A title alone does not say so: a question about a document is not about its family.
+        """
+        if self.named:
+            return True
+        if self.table.is_family and self.table.names == DOCUMENTS:
+            return False
+        values = [link for link in self.values if link.column.name not in (FILE, TITLE)]
+        return bool(values or (self.columns and not self.table.is_family))
 
     @property
     def score(self) -> float:
