@@ -291,7 +291,7 @@ def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink 
     is_title = column.name in (FILE, TITLE)
     if not exact and (is_title or not _tells_value(value, content)):
         return None
-    if exact and len(content) < 2 < len(parts):  # "From a tenant" is not named by "tenant"
+    if len(content) < 2 < len(parts) and not _is_name(value):  # "From a tenant" by "tenant"
         return None
     used.sort(key=lambda word: word.start)
     return ValueLink(column, value, tuple(used), exact)
@@ -300,9 +300,13 @@ def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink 
 def _tells_value(value: str, content: Sequence[Word]) -> bool:
     """Return whether some words of a value tell which it is: half of a name, or most of a text."""
     words = [word for word in words_of(value) if not word.asks]
-    is_name = len(words) <= _LONGEST_NAME and all(not word.text[:1].islower() for word in words)
     share = len(content) / max(len(words), 1)
-    return share >= (1 / _LONGEST_NAME if is_name else 0.6)
+    return share >= (1 / _LONGEST_NAME if _is_name(value) else 0.6)
+
+
+def _is_name(value: str) -> bool:
+    words = words_of(value)
+    return len(words) <= _LONGEST_NAME and all(not word.text[:1].islower() for word in words)
 
 
 def _names_value(word: Word, part: str) -> bool:

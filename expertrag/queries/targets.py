@@ -44,6 +44,7 @@ _ASKED = re.compile(
     r"\W*(?:\w+\s+)?(?:(?P<who>who|wer)\b|(?:which|what|whose|welche\w*|quel\w*)\s+(?P<noun>[^\W\d_]+))",
     re.IGNORECASE,
 )
+_HOW_MUCH = re.compile(r"\W*(?:how (?:many|much|long)|wie ?(?:viel|lang))", re.IGNORECASE)
 _GROUPS = re.compile(
     r"\b(?:per|by|for each|for every|each|pro|je|nach)\s+([^\W\d_]+)", re.IGNORECASE
 )
@@ -78,7 +79,7 @@ def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> li
     if scope is QuestionScope.COUNT:
         return list(_counts(link, group))
     most, least = _MOST.search(question), _LEAST.search(question)
-    if most or least:
+    if (most or least) and not _HOW_MUCH.match(question):  # "how long did it last"
         found = list(_extremes(link, limit, descending=bool(most and not _only_least(most, least))))
         if found:
             return found

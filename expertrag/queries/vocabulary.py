@@ -96,6 +96,7 @@ def fold(text: str) -> str:
 
 def same_word(first: str, second: str) -> bool:
     """Return whether two folded words are one: the same stem, an inflection, or a typing error."""
+    first, second = _singular(first), _singular(second)
     if first == second or stem(first) == stem(second):
         return True
     shorter, longer = sorted((first, second), key=len)
@@ -110,6 +111,11 @@ def same_word(first: str, second: str) -> bool:
     ):
         return True  # "renew" and "renewal", "category" and "categories"
     return _differ_by_one(shorter, longer) or (len(shorter) >= 6 and _is_swap(shorter, longer))
+
+
+def _singular(word: str) -> str:
+    """Return "craftsperson" for "craftspeople", and "craftsman" for "craftsmen"."""
+    return re.sub(r"people$", "person", re.sub(r"(?<=[a-z]{2})men$", "man", word))
 
 
 def _differ_by_one(shorter: str, longer: str) -> bool:
