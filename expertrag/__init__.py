@@ -37,6 +37,17 @@ from expertrag.api.errors import (
     Unavailable,
     Unimplemented,
 )
+from expertrag.api.events import (
+    AnswerEvent,
+    CitationEvent,
+    DeltaEvent,
+    DoneEvent,
+    GateEvent,
+    PassagesEvent,
+    ProgressEvent,
+    TableEvent,
+    UsageEvent,
+)
 from expertrag.api.folding import fold
 from expertrag.api.info import CollectionInfo, IndexStats, ServerInfo
 from expertrag.api.logprobs import TokenLogprob, TopLogprob
@@ -45,36 +56,27 @@ from expertrag.api.tls import Tls
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     AnswerRequest,
     AnswerTable,
     Citation,
-    CitationEvent,
     Constraint,
     Coverage,
     DecideRequest,
-    DeltaEvent,
     DocumentInput,
-    DoneEvent,
     Feedback,
     FinishReason,
     GateAction,
     GateDecision,
-    GateEvent,
     GateMode,
     ItemStatus,
     Passage,
-    PassagesEvent,
-    ProgressEvent,
     QuestionScope,
     RetrieveRequest,
     RetrieveResult,
     Sampling,
     SearchMode,
-    TableEvent,
     UpdateReport,
     Usage,
-    UsageEvent,
 )
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ import pytest
 import structlog
 
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling
+from expertrag.api.events import DeltaEvent
+from expertrag.api.types import FinishReason, Sampling
 from expertrag.config import Config, GateConfig, ModelConfig, ServiceConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop

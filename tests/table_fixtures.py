@@ -12,23 +12,25 @@ from serving_fixtures import PacedGenerator
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
-from expertrag.api.tables import AnswerTable, Coverage
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
-    AnswerRequest,
     DeltaEvent,
     DoneEvent,
+    GateEvent,
+    PassagesEvent,
+    ProgressEvent,
+    TableEvent,
+    UsageEvent,
+)
+from expertrag.api.tables import AnswerTable, Coverage
+from expertrag.api.types import (
+    AnswerRequest,
     FinishReason,
     GateAction,
     GateDecision,
-    GateEvent,
     GateMode,
     Passage,
-    PassagesEvent,
-    ProgressEvent,
     QuestionScope,
-    TableEvent,
-    UsageEvent,
 )
 from expertrag.llm.base import ShouldStop
 from expertrag.runtime.meter import Meter

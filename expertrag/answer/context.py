@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from expertrag.answer.question_set import ONE_FACT, QuestionSet
+from expertrag.api.events import DeltaEvent
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode, QuestionScope
+from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
 from expertrag.llm.base import Message, Session, ShouldStop
 from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter

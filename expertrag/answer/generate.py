@@ -23,19 +23,18 @@ from expertrag.answer.sessions import Sessions
 from expertrag.answer.tables import answer_from_tables, coverage_of_passages
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.folding import join_deltas
-from expertrag.api.tables import AnswerTable
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
-    FinishReason,
-    GateMode,
     PassagesEvent,
     TableEvent,
     UsageEvent,
 )
+from expertrag.api.folding import join_deltas
+from expertrag.api.tables import AnswerTable
+from expertrag.api.types import FinishReason, GateMode
 from expertrag.grounding.wording import wording
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.wording import warn_incomplete

@@ -35,16 +35,14 @@ from expertrag.answer.search import retrieve_passages
 from expertrag.api import validation
 from expertrag.api.access import Access
 from expertrag.api.embed import Embeddings
+from expertrag.api.events import AnswerEvent, DoneEvent, GateEvent
 from expertrag.api.info import IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
-    AnswerEvent,
     AnswerRequest,
-    DoneEvent,
     Feedback,
     GateDecision,
-    GateEvent,
     GateMode,
     Passage,
     RetrieveRequest,

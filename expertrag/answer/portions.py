@@ -24,7 +24,8 @@ from expertrag.llm.prompt import ABSTAINS_FROM, Reply, asks_to_explain
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
     from expertrag.answer.reading_policy import ReadingPolicy
-    from expertrag.api.types import DeltaEvent, Passage
+    from expertrag.api.events import DeltaEvent
+    from expertrag.api.types import Passage
     from expertrag.llm.base import Session
     from expertrag.runtime.meter import Meter
 

@@ -14,8 +14,9 @@ from itertools import chain
 
 from expertrag.answer.abstain import believes_refusal
 from expertrag.answer.refusals import may_refuse, refuses
+from expertrag.api.events import DeltaEvent
 from expertrag.api.folding import join_deltas
-from expertrag.api.types import DeltaEvent, Sampling
+from expertrag.api.types import Sampling
 from expertrag.grounding.ground import Grounding
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
 

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.scan.result import ScannedDocument, ScanResult
 from expertrag.answer.scan.totals import Total, to_table, totals, written
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
-    Citation,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
+    PassagesEvent,
+    TableEvent,
+)
+from expertrag.api.types import (
+    Citation,
     FinishReason,
     GateMode,
     Passage,
-    PassagesEvent,
     QuestionScope,
-    TableEvent,
 )
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.wording import LISTED, format_number, warn_incomplete

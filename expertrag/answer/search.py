@@ -19,6 +19,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, search_candidates
+from expertrag.answer.two_hops import BRIDGED, search_two_hops
 from expertrag.api import validation
 from expertrag.api.types import Passage, QuestionScope
 from expertrag.grounding.amendments import put_amended_first
@@ -37,14 +38,6 @@ if TYPE_CHECKING:
 
 SPARE = 2
 """Factor of passages to search for over those to return, since some may be duplicates."""
-
-BRIDGED = 3
-"""Passages that a question of two hops reads more than others. Of 150 train questions of hotpotqa,
-.73 have both of their passages in a prompt of five, and .86 in one of eight. Without the second
-search, these are .64 and .75."""
-
-BRIDGE_CHARACTERS = 300
-"""Characters of the best passage that the second search looks for."""
 
 _DUPLICATE = 0.8  # share of the shorter passage's shingles that are in the other
 _SHINGLE = 4  # words
@@ -122,7 +115,8 @@ def gather_passages(
 
     as_of = date.fromisoformat(request.as_of) if request.as_of else None
     if context.scope is QuestionScope.TWO_HOPS and request.steps == 1:
-        return gather_two_hops(request.question, request.k, search, as_of)
+        both = search_two_hops(request.question, search)
+        return _select(request.question, both, request.k + BRIDGED, as_of)
     return gather(request.question, request.k, request.steps, search, draft, as_of)
 
 
@@ -146,30 +140,6 @@ def gather(
         both = _interleave(gathered.result, search(f"{question} {answer}".strip()))
         gathered = _select(question, both, k, as_of)
     return gathered
-
-
-def gather_two_hops(
-    question: str, k: int, search: Callable[[str], SearchResult], as_of: date | None = None
-) -> Gathered:
-    """Search for the question, then for the question with what the best passage says.
-
-    The second search finds what the best passage names, such as the film whose director is asked
-    for. The two best passages of the first search stay in front.
-    """
-    before = search(question)
-    if not before.passages:
-        return Gathered(before)
-    best = before.passages[0]
-    after = search(f"{question} {best.title} {best.text[:BRIDGE_CHARACTERS]}")
-    rest = replace(before, passages=before.passages[2:])
-    both = _interleave(rest, after)
-    first = {(one.document_id, one.ordinal): one for one in (*before.passages[:2], *both.passages)}
-    both = replace(
-        both,
-        passages=tuple(first.values()),
-        vectors_scanned=before.vectors_scanned + after.vectors_scanned,
-    )
-    return _select(question, both, k + BRIDGED, as_of)
 
 
 def _select(question: str, result: SearchResult, k: int, as_of: date | None) -> Gathered:

@@ -12,21 +12,23 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from expertrag.api.tables import Coverage
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
-    Citation,
     CitationEvent,
-    Constraint,
     DeltaEvent,
     DoneEvent,
+    PassagesEvent,
+    TableEvent,
+)
+from expertrag.api.tables import Coverage
+from expertrag.api.types import (
+    Citation,
+    Constraint,
     FinishReason,
     GateMode,
     Passage,
-    PassagesEvent,
     QuestionScope,
     Sampling,
-    TableEvent,
 )
 from expertrag.llm.base import Message
 from expertrag.llm.prompt import ABSTENTION

@@ -7,6 +7,7 @@ nothing is made up, and a document of 30 pages takes a second.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,19 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from expertrag.api.tables import AnswerTable, Coverage
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
-    Citation,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
-    FinishReason,
-    Passage,
     PassagesEvent,
-    QuestionScope,
     TableEvent,
 )
+from expertrag.api.tables import AnswerTable, Coverage
+from expertrag.api.types import Citation, FinishReason, Passage, QuestionScope
 from expertrag.queries.vocabulary import same_word, words_of
 from expertrag_index.build.atoms import atoms
 from expertrag_retriever.search import to_passage
@@ -43,7 +41,9 @@ FEWEST_POINTS, MOST_POINTS = 4, 14
 _CANDIDATES = 30
 _SHORTEST, _LONGEST = 25, 400
 _VALUE = re.compile(r"\d")
-_VALUE_WEIGHT, _FIRST_WEIGHT, _DIVERSITY = 0.25, 0.1, 0.6
+_CENTRE_WEIGHT, _RARITY_WEIGHT, _VALUE_WEIGHT, _FIRST_WEIGHT, _DIVERSITY = 0.3, 1.5, 0.3, 0.05, 0.5
+_RAREST = 5
+"""Rarest words of a sentence that tell how rare it is."""
 _TITLE_SHARE = 0.6
 """Share of the words of a title that a question must hold to name the document."""
 
@@ -101,7 +101,8 @@ def answer_about_document(context: AnswerContext, document: str) -> Iterator[Ans
         read = sentences[::step]
         context.should_stop()
         vectors = _embed(context, read)
-        points = [read[at] for at in choose_points(read, vectors)]
+        rarity = [measure_rarity(context, sentence.text) for sentence in read]
+        points = [read[at] for at in choose_points(read, vectors, rarity)]
     passages, ranks = _passages_of(chunks, points)
     yield PassagesEvent(passages, index.generation)
     left_out = len(sentences) - len(read)
@@ -136,7 +137,20 @@ def read_sentences(text: str) -> list[Sentence]:
     return sentences
 
 
-def choose_points(sentences: Sequence[Sentence], vectors: FloatArray) -> list[int]:
+def measure_rarity(context: AnswerContext, sentence: str) -> float:
+    """Return how rare the words of a sentence are in the store, 0 to 1.
+
+    What every report says, such as who discussed what at some length, is made of common words.
+    """
+    terms = context.view.index.term_statistics(sentence)
+    rarest = sorted((term.idf for term in terms), reverse=True)[:_RAREST]
+    most = math.log(1 + context.view.index.size) or 1.0
+    return sum(rarest) / len(rarest) / most if rarest else 0.0
+
+
+def choose_points(
+    sentences: Sequence[Sentence], vectors: FloatArray, rarity: Sequence[float]
+) -> list[int]:
     """Choose the main points, in the order of the document.
 
     A sentence weighs more if it resembles the document, states a value or opens its section. It
@@ -144,11 +158,13 @@ def choose_points(sentences: Sequence[Sentence], vectors: FloatArray) -> list[in
     1998), or if its section has points already.
 
     :param vectors: of the sentences, shape [N, D], normalised.
+    :param rarity: of the words of each sentence, 0 to 1.
     """
     if not sentences:
         return []
     centre = vectors.mean(axis=0)
-    weights = vectors @ (centre / max(float(np.linalg.norm(centre)), 1e-9))
+    weights = _CENTRE_WEIGHT * (vectors @ (centre / max(float(np.linalg.norm(centre)), 1e-9)))
+    weights = weights + _RARITY_WEIGHT * np.asarray(rarity, np.float32)
     weights = weights + np.array(
         [
             _VALUE_WEIGHT * bool(_VALUE.search(one.text)) + _FIRST_WEIGHT * one.is_first

@@ -6,20 +6,17 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from itertools import chain
 
 from expertrag.api.errors import ServerError
-from expertrag.api.types import (
-    Answer,
+from expertrag.api.events import (
     AnswerEvent,
-    Citation,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
-    GateDecision,
     GateEvent,
     PassagesEvent,
     TableEvent,
-    Usage,
     UsageEvent,
 )
+from expertrag.api.types import Answer, Citation, GateDecision, Usage
 
 
 class AnswerFolder:

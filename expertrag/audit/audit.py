@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unavailable
-from expertrag.api.types import DoneEvent, Feedback, GateDecision, TableEvent
+from expertrag.api.events import DoneEvent, TableEvent
+from expertrag.api.types import Feedback, GateDecision
 from expertrag.api.validation import check_feedback
 from expertrag.audit.answer_ids import AnswerIds
 from expertrag.audit.append import Appender

@@ -8,16 +8,9 @@ from enum import IntEnum
 import click
 
 from expertrag.api.citing import best_by_passage, quote
+from expertrag.api.events import AnswerEvent, GateEvent, PassagesEvent
 from expertrag.api.table_text import coverage_text
-from expertrag.api.types import (
-    Answer,
-    AnswerEvent,
-    GateAction,
-    GateDecision,
-    GateEvent,
-    GateMode,
-    PassagesEvent,
-)
+from expertrag.api.types import Answer, GateAction, GateDecision, GateMode
 from expertrag.cli.output import (
     format_count,
     note,

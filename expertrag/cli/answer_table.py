@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from expertrag.api.events import AnswerEvent, ProgressEvent
 from expertrag.api.table_text import adds_to, cell_text
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import Answer, AnswerEvent, ProgressEvent
+from expertrag.api.types import Answer
 from expertrag.cli.output import one_line
 from expertrag.cli.progress import progress
 

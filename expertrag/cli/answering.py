@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from expertrag.api.types import Answer, DeltaEvent, GateDecision, GateEvent, GateMode
+from expertrag.api.events import DeltaEvent, GateEvent
+from expertrag.api.types import Answer, GateDecision, GateMode
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
 from expertrag.cli.answer_table import ReadingProgress, table_lines
 from expertrag.cli.constraint import with_constraint

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
 from expertrag.api.embed import Embeddings, Role
+from expertrag.api.events import AnswerEvent
 from expertrag.api.info import CollectionInfo, IndexStats, ServerInfo
 from expertrag.api.rerank import RerankMode, RerankResult
 from expertrag.api.tls import Tls
 from expertrag.api.turns import History
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     DocumentInput,
     Feedback,
     GateDecision,

@@ -6,8 +6,8 @@ import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.events import AnswerEvent
 from expertrag.api.tls import Tls
-from expertrag.api.types import AnswerEvent
 from expertrag.client.aclient import AsyncClient
 from expertrag.client.blocking import iterate, make_blocking
 from expertrag.client.blocking_remote import BlockingRemoteBackend

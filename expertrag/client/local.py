@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from expertrag.api.errors import MissingExtra
+from expertrag.api.events import AnswerEvent
 from expertrag.api.folding import fold
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     AnswerRequest,
     DocumentInput,
     Feedback,

@@ -14,9 +14,9 @@ from typing import Any
 import grpc
 
 from expertrag.api.errors import Cancelled, DeadlineExceeded, ExpertRAGError, ServerError
+from expertrag.api.events import AnswerEvent
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     AnswerRequest,
     DocumentInput,
     Feedback,

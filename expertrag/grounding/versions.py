@@ -27,9 +27,10 @@ _DATED = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2]|q[1-4])(?!\d)|
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _NUMBER = re.compile(r"(?<![^\W_])v(?:ersion)?[. ]?(\d+(?:\.\d+)*)|(?<![^\W_])rev[. ]?(\d+)", re.I)
 _COPY = re.compile(r"\(\d+\)|(?<![^\W_])copy(?![^\W_])", re.I)
-_DRAFT = re.compile(r"(?<![^\W_])(?:drafts?|proposals?|proposed)(?![^\W_])", re.I)
+_DRAFT = re.compile(r"(?<![^\W_])(?:drafts?|proposals?|proposed|entwurf)(?![^\W_])", re.I)
 _RETIRED = re.compile(
-    r"(?<![^\W_])(?:archived?|old|superseded|obsolete|withdrawn|retired|former)(?![^\W_])", re.I
+    r"(?<![^\W_])(?:archived?|archiv|old|alte?|veraltet|überholt|superseded|obsolete|withdrawn|retired|former)(?![^\W_])",
+    re.I,
 )
 _MARKS = (_YEAR, _NUMBER, _COPY, _DRAFT, _RETIRED)
 _ASKS_FOR_OLDER = re.compile(

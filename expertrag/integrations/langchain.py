@@ -44,11 +44,11 @@ except ModuleNotFoundError as error:
 from pydantic import ConfigDict
 
 from expertrag.api.contrast import Contrast
+from expertrag.api.events import DeltaEvent
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import (
     Constraint,
-    DeltaEvent,
     GateMode,
     QuestionScope,
     Sampling,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling
+from expertrag.api.events import DeltaEvent
+from expertrag.api.types import FinishReason, Sampling
 from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 

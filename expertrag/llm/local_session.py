@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from expertrag.api.events import DeltaEvent
 from expertrag.api.logprobs import TokenLogprob
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling
+from expertrag.api.types import FinishReason, Sampling
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average
 from expertrag.llm.constraints import Matcher

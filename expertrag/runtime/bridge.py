@@ -16,8 +16,8 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
+from expertrag.api.events import AnswerEvent, DeltaEvent
 from expertrag.api.folding import join_deltas
-from expertrag.api.types import AnswerEvent, DeltaEvent
 from expertrag.runtime.panics import as_exception
 from expertrag.runtime.stop import Stop
 

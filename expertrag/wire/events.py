@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from expertrag.api.errors import ServerError
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
-    Citation,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
-    GateDecision,
     GateEvent,
     PassagesEvent,
     ProgressEvent,
     TableEvent,
     UsageEvent,
 )
+from expertrag.api.types import Citation, GateDecision
 from expertrag.v1 import answer_pb2, gate_pb2
 from expertrag.v1.answer_pb2 import StreamAnswerResponse
 from expertrag.wire.answer import usage_from_proto

@@ -14,7 +14,7 @@ from typing import Any
 from bench_server_start import served
 
 from expertrag import Client
-from expertrag.api.types import DeltaEvent, UsageEvent
+from expertrag.api.events import DeltaEvent, UsageEvent
 
 TOKENS = 64
 

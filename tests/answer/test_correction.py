@@ -12,7 +12,8 @@ from serving_fixtures import DoubtingGenerator
 from expertrag.answer.correction import correct_former_value
 from expertrag.answer.portions import PassageSession, read_again
 from expertrag.api.errors import Cancelled
-from expertrag.api.types import DeltaEvent, Passage, Sampling
+from expertrag.api.events import DeltaEvent
+from expertrag.api.types import Passage, Sampling
 from expertrag.llm import prompt
 from expertrag.llm.base import Message, Session, never_stop
 from expertrag.runtime.meter import Meter

@@ -12,11 +12,11 @@ from serving_fixtures import OpenPipeline, TellingGenerator
 from expertrag.answer.ground import ground_reply
 from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import ReplyStream, draft_of, mark_citations, reply_sampling
+from expertrag.api.events import DeltaEvent
 from expertrag.api.folding import fold
 from expertrag.api.types import (
     AnswerRequest,
     Constraint,
-    DeltaEvent,
     FinishReason,
     GateMode,
     Passage,

@@ -41,7 +41,7 @@ def test_points_are_few_and_from_every_section() -> None:
     sentences = read_sentences(text)
     vectors = np.random.default_rng(0).normal(size=(len(sentences), 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    points = choose_points(sentences, vectors)
+    points = choose_points(sentences, vectors, [0.5] * len(sentences))
     assert len(points) == MOST_POINTS
     assert points == sorted(points)
     assert {sentences[at].heading for at in points} == {f"Section {number}" for number in range(5)}
@@ -49,4 +49,4 @@ def test_points_are_few_and_from_every_section() -> None:
 
 def test_an_empty_document_has_no_points() -> None:
     assert read_sentences("# Title\n\nShort.") == []
-    assert choose_points([], np.zeros((0, 4), np.float32)) == []
+    assert choose_points([], np.zeros((0, 4), np.float32), []) == []

@@ -5,23 +5,25 @@ from __future__ import annotations
 import pytest
 
 from expertrag.api.errors import ServerError
-from expertrag.api.folding import fold
-from expertrag.api.logprobs import TokenLogprob
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
-    Citation,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
+    GateEvent,
+    PassagesEvent,
+    UsageEvent,
+)
+from expertrag.api.folding import fold
+from expertrag.api.logprobs import TokenLogprob
+from expertrag.api.types import (
+    Citation,
     FinishReason,
     GateAction,
     GateDecision,
-    GateEvent,
     GateMode,
     Passage,
-    PassagesEvent,
     Usage,
-    UsageEvent,
 )
 
 DECISION = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "it pays")

@@ -12,17 +12,16 @@ import pytest
 from file_helper import no_file_beyond
 
 from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.api.events import DoneEvent, TableEvent
 from expertrag.api.types import (
     AnswerTable,
     Coverage,
-    DoneEvent,
     Feedback,
     FinishReason,
     GateAction,
     GateDecision,
     GateMode,
     QuestionScope,
-    TableEvent,
 )
 from expertrag.audit import Audit
 from expertrag.audit.audit import FEEDBACK, WORDING

@@ -10,8 +10,8 @@ from browser.conftest import Visit, ask
 from http_fixtures import Served, StartHttp
 from table_fixtures import COVERAGE, QUERY, TABLE, CountingPipeline, OpenCounting
 
+from expertrag.api.events import TableEvent
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import TableEvent
 
 ROWS = ".counted tbody tr"
 FORMULA = '=cmd|" /C calc"!A0'

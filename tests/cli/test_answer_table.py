@@ -10,9 +10,9 @@ from command_line import Run
 from serving_fixtures import StartServer
 from table_fixtures import COVERAGE, QUERY, TABLE, TEXT, CountingPipeline, OpenCounting
 
+from expertrag.api.events import TableEvent
 from expertrag.api.jsonable import to_json
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import TableEvent
 
 ROWS = """\
 title                      days  paid

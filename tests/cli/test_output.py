@@ -8,17 +8,15 @@ from dataclasses import replace
 
 import pytest
 
+from expertrag.api.events import AnswerEvent, GateEvent, PassagesEvent
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     Citation,
     FinishReason,
     GateAction,
     GateDecision,
-    GateEvent,
     GateMode,
     Passage,
-    PassagesEvent,
     Usage,
 )
 from expertrag.cli.answer_lines import (

@@ -15,9 +15,16 @@ from serving_fixtures import Background
 from expertrag.answer.assemble import open_collections
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import DeadlineExceeded, ExpertRAGError, NotFound
+from expertrag.api.events import GateEvent
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
-from expertrag.api.types import STAGES, Answer, Constraint, DocumentInput, Feedback, GateEvent
+from expertrag.api.types import (
+    STAGES,
+    Answer,
+    Constraint,
+    DocumentInput,
+    Feedback,
+)
 from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
 from expertrag.config import AuditConfig, Config, ServiceConfig

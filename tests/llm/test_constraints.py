@@ -20,7 +20,8 @@ from model_fixtures import text_of
 from transformers import AutoTokenizer
 
 from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
-from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling
+from expertrag.api.events import DeltaEvent
+from expertrag.api.types import Constraint, FinishReason, Sampling
 from expertrag.llm import constraint_worker, constraints, prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Message

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from model_fixtures import TinyFolder
 from transformers import AutoModelForCausalLM
 
+from expertrag.api.events import DeltaEvent
 from expertrag.api.logprobs import TokenLogprob
-from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling
+from expertrag.api.types import Constraint, FinishReason, Sampling
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import Message, never_stop

@@ -11,15 +11,9 @@ import pytest
 from serving_fixtures import Background, wait_until
 
 from expertrag.api.errors import Cancelled, NotFound
+from expertrag.api.events import AnswerEvent, CitationEvent, DeltaEvent, DoneEvent
 from expertrag.api.logprobs import TokenLogprob
-from expertrag.api.types import (
-    AnswerEvent,
-    Citation,
-    CitationEvent,
-    DeltaEvent,
-    DoneEvent,
-    FinishReason,
-)
+from expertrag.api.types import Citation, FinishReason
 from expertrag.runtime.bridge import CAPACITY, FLUSH_PIECES, MOST_EVENTS, EventBridge
 from expertrag.runtime.panics import PanicError
 from expertrag.runtime.stop import Stop

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expertrag.api import decisions, documents, tables, types
+from expertrag.api import decisions, documents, events, tables, types
 from expertrag.api import rerank as rerank_types
 from expertrag.api.contrast import Contrast
 from expertrag.api.embed import Embeddings, EmbedRequest
@@ -30,7 +30,8 @@ from expertrag.v1 import (
     rerank_pb2,
     retrieve_pb2,
 )
-from expertrag.wire import answer, common, events, gate, index
+from expertrag.wire import answer, common, gate, index
+from expertrag.wire import events as wire_events
 from expertrag.wire.common import ENUMS
 from expertrag.wire.embed import (
     embed_from_proto,
@@ -268,15 +269,15 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     ),
 ]
 EVENTS = st.one_of(
-    values(types.GateEvent, decision=DECISIONS),
-    values(types.ProgressEvent, seconds_left=optional(UNIT)),
-    values(types.PassagesEvent, passages=PASSAGES.map(tuple)),
-    values(types.TableEvent, table=TABLES, coverage=COVERAGES),
-    values(types.DeltaEvent, logprobs=LOGPROBS),
-    values(types.CitationEvent, citation=CITATIONS),
-    values(types.UsageEvent, usage=USAGES),
+    values(events.GateEvent, decision=DECISIONS),
+    values(events.ProgressEvent, seconds_left=optional(UNIT)),
+    values(events.PassagesEvent, passages=PASSAGES.map(tuple)),
+    values(events.TableEvent, table=TABLES, coverage=COVERAGES),
+    values(events.DeltaEvent, logprobs=LOGPROBS),
+    values(events.CitationEvent, citation=CITATIONS),
+    values(events.UsageEvent, usage=USAGES),
     values(
-        types.DoneEvent,
+        events.DoneEvent,
         support=optional(UNIT),
         model=TEXT,
         p_sufficient=optional(UNIT),
@@ -303,10 +304,10 @@ def test_round_trips(
 
 @settings(max_examples=60, deadline=None)
 @given(EVENTS, INT)
-def test_events_round_trip(event: types.AnswerEvent, seq: int) -> None:
-    message = events.event_to_proto(seq, event)
+def test_events_round_trip(event: events.AnswerEvent, seq: int) -> None:
+    message = wire_events.event_to_proto(seq, event)
     assert message.seq == seq
-    assert events.event_from_proto(message) == event
+    assert wire_events.event_from_proto(message) == event
 
 
 def test_upsert_and_delete_reports_keep_their_fields() -> None:
@@ -366,7 +367,7 @@ def test_invalid_messages_are_rejected() -> None:
     with pytest.raises(InvalidArgument, match="unknown number 0"):
         ENUMS[types.FinishReason].from_proto(0)
     with pytest.raises(ServerError, match="unknown event"):
-        events.event_from_proto(answer_pb2.StreamAnswerResponse(seq=1))
+        wire_events.event_from_proto(answer_pb2.StreamAnswerResponse(seq=1))
 
 
 def test_unset_sampling_is_the_default_and_zero_is_zero() -> None:
@@ -416,11 +417,11 @@ def test_messages_have_all_fields_of_the_values() -> None:
         (rerank_types.Rank, rerank_pb2.Rank),
         (types.Citation, answer_pb2.Citation),
         (types.Answer, answer_pb2.AnswerResponse),
-        (types.ProgressEvent, answer_pb2.Progress),
-        (types.TableEvent, answer_pb2.TableEvent),
+        (events.ProgressEvent, answer_pb2.Progress),
+        (events.TableEvent, answer_pb2.TableEvent),
         (tables.AnswerTable, answer_pb2.AnswerTable),
         (tables.Coverage, answer_pb2.Coverage),
-        (types.DoneEvent, answer_pb2.Done),
+        (events.DoneEvent, answer_pb2.Done),
         (IndexStats, index_pb2.IndexStats),
         (ServerInfo, info_pb2.InfoResponse),
         (types.GateDecision, gate_pb2.GateDecision),

@@ -23,7 +23,8 @@ from expertrag.answer.scan.plan import Attribute, ScanPlan, read_plan
 from expertrag.answer.scan.result import AttributeRead, Reading, ScannedDocument, ScanResult
 from expertrag.answer.scan.tasks import ReadingTask
 from expertrag.answer.scan.values import Kind
-from expertrag.api.types import ProgressEvent, QuestionScope
+from expertrag.api.events import ProgressEvent
+from expertrag.api.types import QuestionScope
 from expertrag.llm import prompt
 from expertrag_index.words import sentences
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
+from expertrag.api.events import DeltaEvent
 from expertrag.api.logprobs import TokenLogprob, TopLogprob
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling
+from expertrag.api.types import FinishReason, Sampling
 from expertrag.llm.backends.background import Running
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from expertrag.api.types import DeltaEvent, FinishReason
+from expertrag.api.events import DeltaEvent
+from expertrag.api.types import FinishReason
 from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import (

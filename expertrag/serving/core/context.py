@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from expertrag.api.types import AnswerEvent, GateEvent, UsageEvent
+from expertrag.api.events import AnswerEvent, GateEvent, UsageEvent
 from expertrag.auth import LOCAL, Caller
 
 REQUEST_ID_KEY = "x-request-id"

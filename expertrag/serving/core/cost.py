@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from expertrag.api.events import (
+    AnswerEvent,
+    DeltaEvent,
+    PassagesEvent,
+    UsageEvent,
+)
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerEvent, DeltaEvent, PassagesEvent, UsageEvent
 
 CHARACTERS = 4
 """Characters of a token, on average."""

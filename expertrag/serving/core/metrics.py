@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from expertrag.api.errors import Conflict
+from expertrag.api.events import AnswerEvent, GateEvent, PassagesEvent, UsageEvent
 from expertrag.api.info import IndexStats, ReplicaStatus
-from expertrag.api.types import AnswerEvent, GateEvent, PassagesEvent, UsageEvent
 
 if TYPE_CHECKING:
     from expertrag.llm.base import EndpointStatus

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import TypeVar
 
-from expertrag.api.types import AnswerEvent
+from expertrag.api.events import AnswerEvent
 from expertrag.config import ServiceConfig
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.panics import as_exception

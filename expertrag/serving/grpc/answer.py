@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
-from expertrag.api.types import ProgressEvent, TableEvent
+from expertrag.api.events import ProgressEvent, TableEvent
 from expertrag.serving.core.operations.answering import answer, stream_answer
 from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import answer_pb2

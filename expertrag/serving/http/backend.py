@@ -13,8 +13,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from expertrag.api.errors import Unavailable
+from expertrag.api.events import AnswerEvent
 from expertrag.api.jsonable import to_json
-from expertrag.api.types import AnswerEvent, AnswerRequest, DocumentInput, Feedback, UpdateReport
+from expertrag.api.types import (
+    AnswerRequest,
+    DocumentInput,
+    Feedback,
+    UpdateReport,
+)
 from expertrag.api.validation import check_exact, check_no_null
 from expertrag.auth import Caller
 from expertrag.client.operations import Operation, RequestT, ResponseT

@@ -10,20 +10,22 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, with_config
 
 from expertrag.api.citing import quote
+from expertrag.api.events import (
+    AnswerEvent,
+    GateEvent,
+    PassagesEvent,
+    ProgressEvent,
+    TableEvent,
+)
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.tables import AnswerTable, Coverage
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     Citation,
     GateDecision,
-    GateEvent,
     GateMode,
     Passage,
-    PassagesEvent,
-    ProgressEvent,
     QuestionScope,
-    TableEvent,
 )
 from expertrag.client import AnswerOptions
 from expertrag.serving.mcp.documents import SOURCE, DocumentLinks

@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import DeltaEvent, Passage, Sampling
+from expertrag.api.events import DeltaEvent
+from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.load.gguf_file import GGUFFile
 from expertrag_lab.convert.export import export

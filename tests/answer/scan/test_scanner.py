@@ -16,7 +16,7 @@ from expertrag.answer.scan.plan import Attribute, Computed, ScanPlan
 from expertrag.answer.scan.result import ScanResult
 from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scan.values import Kind
-from expertrag.api.types import ProgressEvent
+from expertrag.api.events import ProgressEvent
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 
 QUESTION = "Which contracts end in 2026?"

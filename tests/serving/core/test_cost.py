@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from expertrag.api.events import DeltaEvent, PassagesEvent, UsageEvent
 from expertrag.api.turns import Turn, TurnRole
-from expertrag.api.types import DeltaEvent, Passage, PassagesEvent, Usage, UsageEvent
+from expertrag.api.types import Passage, Usage
 from expertrag.serving.core.cost import CHARACTERS, Cost
 
 PASSAGE = Passage("doc", 0, "p" * 400, 0, 400, 1.0)

@@ -14,7 +14,8 @@ from serving_fixtures import StartServer, wait_until
 
 from expertrag.answer.assemble import open_pipeline
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import GateAction, GateDecision, GateEvent, GateMode, QuestionScope
+from expertrag.api.events import GateEvent
+from expertrag.api.types import GateAction, GateDecision, GateMode, QuestionScope
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client

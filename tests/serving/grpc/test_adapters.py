@@ -13,7 +13,8 @@ from serving_fixtures import OpenPipeline, StartServer
 
 from expertrag.answer.assemble import open_generator
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
-from expertrag.api.types import Answer, DeltaEvent, DoneEvent
+from expertrag.api.events import DeltaEvent, DoneEvent
+from expertrag.api.types import Answer
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client

@@ -9,8 +9,9 @@ import pytest
 from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServer, wait_until
 
 from expertrag.api.errors import Conflict, DeadlineExceeded, InvalidArgument, NotFound
+from expertrag.api.events import GateEvent
 from expertrag.api.folding import fold
-from expertrag.api.types import Feedback, FinishReason, GateAction, GateEvent, GateMode
+from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode
 from expertrag.audit import Audit
 from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client

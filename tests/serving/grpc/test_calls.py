@@ -6,16 +6,15 @@ import grpc
 import pytest
 from serving_fixtures import PacedGenerator, trailing_of
 
-from expertrag.api.types import (
+from expertrag.api.events import (
     CitationEvent,
     DeltaEvent,
     DoneEvent,
-    FinishReason,
-    GateAction,
     GateEvent,
     PassagesEvent,
     UsageEvent,
 )
+from expertrag.api.types import FinishReason, GateAction
 from expertrag.client import Client
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
 

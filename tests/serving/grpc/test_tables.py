@@ -11,8 +11,9 @@ from serving_fixtures import Background, StartServer
 from table_fixtures import COVERAGE, QUERY, TABLE, TEXT, CountingPipeline, OpenCounting
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.api.events import ProgressEvent, TableEvent
 from expertrag.api.folding import fold
-from expertrag.api.types import ProgressEvent, QuestionScope, TableEvent
+from expertrag.api.types import QuestionScope
 from expertrag.client import AsyncClient, Client
 from expertrag.serving.server import Server
 from expertrag.v1 import answer_pb2

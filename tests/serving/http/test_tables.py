@@ -9,9 +9,9 @@ import pytest
 from http_fixtures import Served, StartHttp
 from table_fixtures import COVERAGE, TABLE, TEXT, CountingPipeline, OpenCounting
 
+from expertrag.api.events import TableEvent
 from expertrag.api.jsonable import to_json
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import TableEvent
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"

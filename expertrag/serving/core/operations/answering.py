@@ -6,15 +6,14 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 from expertrag.answer.collections import DEFAULT
+from expertrag.api.events import AnswerEvent, GateEvent
 from expertrag.api.folding import afold
 from expertrag.api.types import (
     Answer,
-    AnswerEvent,
     AnswerRequest,
     DecideRequest,
     Feedback,
     GateDecision,
-    GateEvent,
 )
 from expertrag.runtime.stop import Stop
 from expertrag.serving.core.context import CallContext

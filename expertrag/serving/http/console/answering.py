@@ -8,8 +8,7 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
-from expertrag.api.jsonable import to_json
-from expertrag.api.types import (
+from expertrag.api.events import (
     AnswerEvent,
     CitationEvent,
     DeltaEvent,
@@ -20,6 +19,7 @@ from expertrag.api.types import (
     TableEvent,
     UsageEvent,
 )
+from expertrag.api.jsonable import to_json
 from expertrag.serving.http.body import read_body
 from expertrag.serving.http.console.bodies import Asked, QuestionBody, Rated, Searched
 from expertrag.serving.http.console.replies import private

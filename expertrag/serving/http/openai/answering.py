@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from expertrag.api.citing import document_url
+from expertrag.api.events import AnswerEvent
 from expertrag.api.folding import afold
-from expertrag.api.types import Answer, AnswerEvent, Citation
+from expertrag.api.types import Answer, Citation
 from expertrag.serving.http.errors import Params
 from expertrag.serving.http.hangup import unless_hung_up
 from expertrag.serving.http.openai.citations import Cited, append_table, cite

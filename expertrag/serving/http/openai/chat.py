@@ -9,18 +9,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from expertrag.api.events import AnswerEvent, DeltaEvent, GateEvent, ProgressEvent
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.jsonable import to_json
 from expertrag.api.logprobs import TokenLogprob
-from expertrag.api.types import (
-    Answer,
-    AnswerEvent,
-    DeltaEvent,
-    FinishReason,
-    GateEvent,
-    ProgressEvent,
-    Usage,
-)
+from expertrag.api.types import Answer, FinishReason, Usage
 from expertrag.serving.http.body import read_body
 from expertrag.serving.http.openai.answering import Form, respond
 from expertrag.serving.http.openai.chat_request import PARAMS, ChatRequest

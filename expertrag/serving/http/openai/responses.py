@@ -11,8 +11,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from expertrag.api.events import AnswerEvent, DeltaEvent, GateEvent
 from expertrag.api.folding import AnswerFolder
-from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, FinishReason, GateEvent
+from expertrag.api.types import Answer, FinishReason
 from expertrag.serving.http.body import read_body
 from expertrag.serving.http.openai.answering import Form, respond
 from expertrag.serving.http.openai.responses_request import PARAMS, ResponsesRequest
