@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from expertrag.api.types import Passage
+from expertrag.queries.periods import find_periods
 from expertrag_index.build.naming import path_of
 from expertrag_index.tables.cells import date_of
 
@@ -25,7 +26,9 @@ _SAME = 0.4
 
 _DATED = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2]|q[1-4])(?!\d)|\bq[1-4]\b", re.I)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-_NUMBER = re.compile(r"(?<![^\W_])v(?:ersion)?[. ]?(\d+(?:\.\d+)*)|(?<![^\W_])rev[. ]?(\d+)", re.I)
+_NUMBER = re.compile(
+    r"(?<![^\W_])v(?:ersion)?[. ]?(\d+(?:[._-]\d{1,2}(?!\d))*)|(?<![^\W_])rev[. ]?(\d+)", re.I
+)
 _COPY = re.compile(r"\(\d+\)|(?<![^\W_])copy(?![^\W_])", re.I)
 _DRAFT = re.compile(r"(?<![^\W_])(?:drafts?|proposals?|proposed|entwurf)(?![^\W_])", re.I)
 _RETIRED = re.compile(
@@ -72,7 +75,7 @@ def newest_versions(
     """
     if as_of is None and asks_for_older(question):
         return Versions(tuple(passages))
-    day = (as_of or date.today()).isoformat()
+    day = as_of.isoformat() if as_of else _day_of(question, date.today())
     marked = [_Marked.of(passage, question, day) for passage in passages]
     in_force: list[Passage] = []
     replaced: list[tuple[Passage, Passage]] = []
@@ -83,6 +86,12 @@ def newest_versions(
         if newest.passage not in in_force:
             in_force.append(newest.passage)
     return Versions(tuple(in_force), tuple(replaced))
+
+
+def _day_of(question: str, today: date) -> str:
+    """Return the day whose versions a question is about: the end of a past period, or today."""
+    past = [one.last for one in find_periods(question, today) if "" < one.last < today.isoformat()]
+    return max(past, default=today.isoformat())
 
 
 def asks_for_older(question: str) -> bool:
@@ -159,7 +168,7 @@ class _Marked:
     def numbers(self) -> list[int]:
         """The number of the version in the file's name; empty without one."""
         number = _NUMBER.search(self.name)
-        return [int(part) for part in (number[1] or number[2]).split(".")] if number else []
+        return [int(part) for part in re.split(r"[._-]", number[1] or number[2])] if number else []
 
     def rank(self) -> tuple[bool, bool, bool, bool, bool, str, list[int], str]:
         """Order versions: the one that the question names, else the newest one in force."""

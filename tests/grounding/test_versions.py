@@ -126,3 +126,15 @@ def test_the_version_in_force_on_a_day_answers() -> None:
     assert newest_versions(QUESTION, passages, date(2025, 5, 1)).in_force == (old,)
     assert newest_versions(QUESTION, passages, date(2099, 1, 1)).in_force == (future,)
     assert future not in newest_versions(QUESTION, passages).in_force
+
+
+def test_a_past_period_asks_for_the_version_of_its_time() -> None:
+    old = passage("diving-rules.v2.md", "Three people.", {"effective": "2022-05-01"})
+    new = passage("diving-rules.v2-1.md", "Four people.", {"effective": "2026-02-01"})
+    assert newest_versions("How many people dive?", [old, new]).in_force == (new,)
+    assert newest_versions("How many people dived in 2023?", [new, old]).in_force == (old,)
+
+
+def test_a_german_name_marks_an_older_version() -> None:
+    old, new = passage("Hygieneordnung alt.md"), passage("Hygieneordnung.md")
+    assert newest_versions(QUESTION, [old, new]).in_force == (new,)
