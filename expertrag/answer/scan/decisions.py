@@ -1,10 +1,11 @@
 """Whether the conditions hold for what was read, over all documents of a scan.
 
 A small model says yes too seldom to one question and too often to another, but orders the documents
-well. Of twelve questions about 14 to 18 documents each, those that yes is right for had the higher
-probabilities in all; the bound that parts them was .12 for one question and .85 for another. So it
-is where the documents of the scan leave the widest gap (batch calibration, Zhou et al. 2023). If
-they leave none, or those on one side are more different than the gap is wide, some are unsure.
+well. Twelve questions were asked about 14 to 18 documents each. In all of them, the documents that
+yes is right for had the higher probabilities. The bound between them and the others was .12 for one
+question and .85 for another. So the bound is where the documents of a scan leave the widest gap
+(batch calibration, Zhou et al. 2023). If there is none, or the documents on one side differ by more
+than the gap, some are unsure.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from expertrag.answer.scan.values import Kind
 SURE = 0.5
 """Least probability of a value that counts as read."""
 NAMED = 0.85
-"""Least probability of a name's first word at which it is the only one. Below it, there are others
-beside it, such as attendees, and the document is asked about the name of the condition."""
+"""Least probability of a name's first word at which no other name is likely. Below it, a document
+has several, such as attendees, and is asked about the name of the condition."""
 _NO, _YES = 0.2, 0.75
 """Probabilities of yes below and above which an answer is sure without a gap."""
 _FEWEST = 6
