@@ -7,10 +7,10 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from expertrag.answer.context import AnswerContext
-from expertrag.answer.scan.conditions import Condition, Operator, read_condition
+from expertrag.answer.scan.conditions import Operator, ValueCondition, read_condition
 from expertrag.answer.scan.plan import Attribute, Computed, ScanPlan
 from expertrag.answer.scan.result import AttributeRead, Reading, ScannedDocument, ScanResult
-from expertrag.answer.scan.values import Amount, Kind, Normal
+from expertrag.answer.scan.values import Kind, Normal, Quantity
 from expertrag_index.types import Document
 
 OpenContext = Callable[..., AnswerContext]
@@ -18,7 +18,7 @@ OpenContext = Callable[..., AnswerContext]
 TODAY = datetime.date(2026, 5, 20)
 
 
-def condition(kind: Kind, operator: Operator, words: str, question: str = "") -> Condition:
+def condition(kind: Kind, operator: Operator, words: str, question: str = "") -> ValueCondition:
     """A condition as it is read of a question."""
     read = read_condition(kind, operator, words, question or words, TODAY)
     assert read is not None
@@ -41,9 +41,9 @@ def result(computed: Computed, *documents: ScannedDocument, **options: object) -
     return ScanResult(plan, documents, searched, family="all of contracts", **options)  # type: ignore[arg-type]
 
 
-def eur(number: str) -> Amount:
+def eur(number: str) -> Quantity:
     """An amount in euros."""
-    return Amount(Decimal(number), "eur")
+    return Quantity(Decimal(number), "eur")
 
 
 DOCUMENTS = [

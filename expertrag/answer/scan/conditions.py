@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from expertrag.answer.scan.periods import Period, parse_period
-from expertrag.answer.scan.values import Amount, Kind, Normal, find_mentions, parse_value
+from expertrag.answer.scan.values import Kind, Normal, Quantity, find_mentions, parse_value
 
 
 class Operator(StrEnum):
@@ -51,7 +51,7 @@ _RANGE = re.compile(r"\b(?:between|from|zwischen|von|vom)\b.*\b(?:and|to|und|bis
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ValueCondition:
     """What a value must be; ``words`` as the question writes the value, ``normal`` is read."""
 
     operator: Operator
@@ -62,7 +62,7 @@ class Condition:
         """Return whether it holds for a value; None if the value is not exact enough to say."""
         if isinstance(value, Period) and isinstance(self.normal, Period):
             inside = _compare_periods(self.operator, self.normal, value)
-        elif isinstance(value, Amount) and isinstance(self.normal, Amount):
+        elif isinstance(value, Quantity) and isinstance(self.normal, Quantity):
             inside = _compare_amounts(self.operator, self.normal, value)
         elif isinstance(value, str) and isinstance(self.normal, str):
             inside = _same_name(self.normal, value)
@@ -78,7 +78,7 @@ class Condition:
 
 def read_condition(
     kind: Kind, operator: Operator, words: str, question: str, today: datetime.date
-) -> Condition | None:
+) -> ValueCondition | None:
     """Return a condition; None if its value cannot be read.
 
     A word of the question in front of the value overrules the operator: the model that chose it
@@ -97,8 +97,8 @@ def read_condition(
     if normal is None:
         return None
     if kind in (Kind.NAME, Kind.YESNO):
-        return Condition(operator, words, normal)
-    return Condition(_written_operator(words, question) or operator, words, normal)
+        return ValueCondition(operator, words, normal)
+    return ValueCondition(_read_operator(words, question) or operator, words, normal)
 
 
 def _whole(words: str, question: str, kind: Kind) -> str:
@@ -111,16 +111,16 @@ def _whole(words: str, question: str, kind: Kind) -> str:
     return words
 
 
-def _read_amount(words: str, kind: Kind) -> Amount | None:
+def _read_amount(words: str, kind: Kind) -> Quantity | None:
     """Read an amount; a number without a unit is taken as it is."""
     for tried in (kind, Kind.MONEY, Kind.DURATION, Kind.NUMBER):
         normal = parse_value(words, tried)
-        if isinstance(normal, Amount):
+        if isinstance(normal, Quantity):
             return normal
     return None
 
 
-def _written_operator(words: str, question: str) -> Operator | None:
+def _read_operator(words: str, question: str) -> Operator | None:
     """Return the operator that the question writes before a value, or at the value's beginning."""
     place = question.find(words)
     if place < 0:
@@ -171,7 +171,7 @@ def _within(value: Period, first: datetime.date, last: datetime.date) -> bool | 
     return None
 
 
-def _compare_amounts(operator: Operator, wanted: Amount, value: Amount) -> bool | None:
+def _compare_amounts(operator: Operator, wanted: Quantity, value: Quantity) -> bool | None:
     unit_of_wanted, unit_of_value = wanted.comparable[1], value.comparable[1]
     if unit_of_wanted and unit_of_wanted != unit_of_value:
         return None

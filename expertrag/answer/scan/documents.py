@@ -1,8 +1,8 @@
 """The documents that a question about a set means, chosen for recall.
 
-All documents of the folders that the question names, if the caller sees any; else of the folder
-that most of the best passages come from; else those of a deep search. Access labels and the filter
-of the request apply in the catalog and in the search.
+They are all documents of the folders that the question names, or of the folder that most of the
+best passages come from. Of a large store, they are the documents of a deep search. Access labels
+and the filter of the request apply in the catalog and in the search.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _family(
     for info in infos:
         folders[_folder(info)].append(info)
     words = [_stems_of(word) for word in _WORD.findall(noun.lower())]
-    named = _most_words(_named_folders(folders, words[-1:]), words)
+    named = _most_words(_find_folders(folders, words[-1:]), words)
     if named:
         family = [info for name in named for info in folders[name]]
         return family, "all of " + ", ".join(f"{name or 'the store'}" for name in sorted(named))
@@ -136,7 +136,7 @@ def _family(
     return list(infos), "all of the store"
 
 
-def _named_folders(
+def _find_folders(
     folders: dict[str, list[DocumentInfo]], head: Sequence[frozenset[str]]
 ) -> dict[str, frozenset[str]]:
     """Return the folders that the head of a noun names, with the stems of their names.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from expertrag.answer.scan.conditions import Condition, Operator, read_condition
+from expertrag.answer.scan.conditions import Operator, ValueCondition, read_condition
 from expertrag.answer.scan.values import Kind, find_mentions
 from expertrag.api.types import Constraint, QuestionScope, Sampling
 from expertrag.llm.base import Message
@@ -45,7 +45,7 @@ class Attribute:
 
     name: str
     kind: Kind
-    condition: Condition | None = None
+    condition: ValueCondition | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -57,7 +57,7 @@ class Attribute:
         assert self.condition is not None, "it has one"
         wanted = "no" if self.condition.operator is Operator.IS_NOT else "yes"
         asked = f"Is the {self.name} {self.condition.words}?"
-        return Attribute(asked, Kind.YESNO, Condition(Operator.IS, wanted, wanted))
+        return Attribute(asked, Kind.YESNO, ValueCondition(Operator.IS, wanted, wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _attribute(line: str, question: str, today: datetime.date) -> Attribute | No
     kind, name, rest = Kind(parts[0]), parts[1], parts[2]
     if kind is Kind.YESNO:
         wanted = "no" if rest == "no" else "yes"
-        return Attribute(name, kind, Condition(Operator.IS, wanted, wanted))
+        return Attribute(name, kind, ValueCondition(Operator.IS, wanted, wanted))
     if rest == "any":
         return Attribute(name, kind)
     operator = max((o for o in Operator if rest.startswith(f"{o} ")), key=len, default=None)
@@ -198,7 +198,7 @@ def _attribute(line: str, question: str, today: datetime.date) -> Attribute | No
     if condition:
         return Attribute(name, kind, condition)
     asked = f"Is the {name} {operator} {words}?"
-    return Attribute(asked, Kind.YESNO, Condition(Operator.IS, "yes", "yes"))
+    return Attribute(asked, Kind.YESNO, ValueCondition(Operator.IS, "yes", "yes"))
 
 
 def _prompt(question: str) -> list[Message]:

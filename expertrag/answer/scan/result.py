@@ -35,13 +35,14 @@ class Reading:
 class AttributeRead:
     """An attribute of a document as it was read; ``holds`` is None if that is not sure.
 
-    ``quote``: the sentence that it stands in.
+    ``quote``: the sentence that it stands in. ``certain``: whether ``holds`` is beyond doubt.
     """
 
     attribute: Attribute
     reading: Reading
     holds: bool | None
     quote: str = ""
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,13 @@ class ScannedDocument:
         if False in each:
             return False
         return None if None in each else True
+
+    @property
+    def certain(self) -> bool:
+        """Whether ``holds`` is beyond doubt: one condition that fails for certain is enough."""
+        if self.holds is False:
+            return any(item.certain for item in self.read if item.holds is False)
+        return all(item.certain for item in self.read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +97,20 @@ class ScanResult:
         return tuple(document for document in self.documents if document.holds is None)
 
     @property
+    def doubtful(self) -> tuple[ScannedDocument, ...]:
+        """The documents that were decided on, but not beyond doubt."""
+        return tuple(
+            document
+            for document in self.documents
+            if document.holds is not None and not document.certain
+        )
+
+    @property
     def complete(self) -> bool | None:
         """Whether the documents that match are all there are; None if unknown."""
         if self.left_out:
             return False
-        return True if self.whole and not self.unsure else None
+        return True if self.whole and not self.unsure and not self.doubtful else None
 
     @property
     def reason(self) -> str:
@@ -104,6 +121,9 @@ class ScanResult:
         if self.unsure:
             names = ", ".join(document.id for document in self.unsure[:3])
             reasons.append(f"{len(self.unsure)} documents could not be read for sure ({names})")
+        if self.doubtful:
+            names = ", ".join(document.id for document in self.doubtful[:3])
+            reasons.append(f"{len(self.doubtful)} documents were not read beyond doubt ({names})")
         if not self.whole:
             reasons.append("the documents were chosen by a search, and others may match")
         return "; ".join(reasons)

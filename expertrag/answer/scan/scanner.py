@@ -10,7 +10,7 @@ from collections.abc import Generator as Yielding
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
-from expertrag.answer.scan.decisions import NAMED, decide
+from expertrag.answer.scan.decisions import NAMED, decide, is_certain
 from expertrag.answer.scan.document_reader import DocumentReader
 from expertrag.answer.scan.documents import (
     MOST_DOCUMENTS,
@@ -127,7 +127,8 @@ class Scanner:
         for id, holds in held.items():
             reading = readings[id]
             quote = _sentence_at(texts[id], reading.start) if reading.has_place else ""
-            read[id].append(AttributeRead(attribute, reading, holds, quote))
+            certain = is_certain(attribute, reading)
+            read[id].append(AttributeRead(attribute, reading, holds, quote, certain))
 
     def _read_texts(
         self, reader: DocumentReader, attribute: Attribute, texts: dict[str, str]

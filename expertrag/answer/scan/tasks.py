@@ -9,7 +9,7 @@ from expertrag.answer.scan.excerpts import find_options
 from expertrag.answer.scan.kept import ReadingKey
 from expertrag.answer.scan.plan import Attribute
 from expertrag.answer.scan.result import Reading
-from expertrag.answer.scan.values import Kind, Mention
+from expertrag.answer.scan.values import Kind, WrittenValue
 
 _WORD = re.compile(r"\w+")
 _SHORTEST_WORD = 3
@@ -24,7 +24,7 @@ class ReadingTask:
     document_id: str
     text: str
     attribute: Attribute
-    options: tuple[Mention, ...]
+    options: tuple[WrittenValue, ...]
     key: ReadingKey
 
     @classmethod

@@ -9,7 +9,7 @@ from decimal import Decimal
 from expertrag.answer.scan.periods import Period
 from expertrag.answer.scan.plan import Attribute, Computed
 from expertrag.answer.scan.result import ScannedDocument, ScanResult
-from expertrag.answer.scan.values import Amount, Kind, Normal
+from expertrag.answer.scan.values import Kind, Normal, Quantity
 from expertrag.api.tables import AnswerTable, Coverage
 from expertrag.api.types import QuestionScope, Scalar
 
@@ -47,7 +47,7 @@ def totals(result: ScanResult) -> tuple[Total, ...]:
         value = _value(document, attribute)
         if isinstance(value, Period):
             by_unit["date"].append((document.id, value))
-        elif isinstance(value, Amount):
+        elif isinstance(value, Quantity):
             number, unit = value.comparable if value.unit == "mo" else (value.number, value.unit)
             by_unit[unit].append((document.id, number))
     return tuple(
@@ -80,7 +80,7 @@ def coverage_of(result: ScanResult) -> Coverage:
     complete, reason = result.complete, result.reason
     missing = _without_value(result)
     if missing and complete:
-        reason = f"{missing} of the documents that match do not give the {_measured(result)}"
+        reason = f"{missing} of the documents that match do not give the {_name_measured(result)}"
     return Coverage(
         searched=result.searched,
         matched=len(result.matched),
@@ -91,12 +91,12 @@ def coverage_of(result: ScanResult) -> Coverage:
     )
 
 
-def written(normal: Normal | None) -> Scalar | None:
+def write_normal(normal: Normal | None) -> Scalar | None:
     """Return a normalised value as it stands in a table."""
     if isinstance(normal, Period):
         return normal.written
-    if isinstance(normal, Amount):
-        number, unit = _shown(normal.number, normal.unit)
+    if isinstance(normal, Quantity):
+        number, unit = _convert(normal.number, normal.unit)
         return f"{number} {unit}" if unit else number
     return normal
 
@@ -110,7 +110,7 @@ def _total(
         documents = tuple(id for id, value in values if value == best)
         if isinstance(best, Period):
             return Total(computed, best.written, "", documents)
-        number, shown = _shown(best, unit)
+        number, shown = _convert(best, unit)
         return Total(computed, number, shown, documents)
     numbers = [(id, value) for id, value in values if isinstance(value, Decimal)]
     if not numbers:
@@ -118,7 +118,7 @@ def _total(
     total = sum((value for _, value in numbers), Decimal(0))
     if computed is Computed.AVERAGE:
         total = (total / len(numbers)).quantize(_CENT)
-    number, shown = _shown(total, unit)
+    number, shown = _convert(total, unit)
     return Total(computed, number, shown, tuple(id for id, _ in numbers))
 
 
@@ -126,7 +126,7 @@ def _order(value: Decimal | Period) -> Decimal:
     return Decimal(value.first.toordinal()) if isinstance(value, Period) else value
 
 
-def _shown(number: Decimal, unit: str) -> tuple[Scalar, str]:
+def _convert(number: Decimal, unit: str) -> tuple[Scalar, str]:
     """Return a number and its unit as they are written; seconds become days."""
     if unit == "s":
         number, unit = (number / 86_400).quantize(_CENT), "days"
@@ -145,7 +145,7 @@ def _cell(document: ScannedDocument, attribute: Attribute) -> Scalar | None:
         return None
     if attribute.kind is Kind.YESNO:
         return None if read.holds is None else _verdict(attribute, holds=read.holds)
-    return written(read.reading.normal)
+    return write_normal(read.reading.normal)
 
 
 def _verdict(attribute: Attribute, *, holds: bool) -> str:
@@ -153,7 +153,7 @@ def _verdict(attribute: Attribute, *, holds: bool) -> str:
     return wanted if holds else {"yes": "no", "no": "yes"}[wanted]
 
 
-def _measured(result: ScanResult) -> str:
+def _name_measured(result: ScanResult) -> str:
     attribute = result.plan.measured
     return attribute.name if attribute else "value"
 

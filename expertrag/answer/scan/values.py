@@ -34,7 +34,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class Quantity:
     """A number with its unit: a currency in small letters, "s" or "mo", "%", or "" for none."""
 
     number: Decimal
@@ -48,12 +48,12 @@ class Amount:
         return self.number, self.unit
 
 
-Normal = Period | Amount | str
+Normal = Period | Quantity | str
 """A normalised value; text for names, and "yes" or "no"."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
+class WrittenValue:
     """A value that stands in a text at ``start:end``.
 
     ``derived``: the code has computed it, such as a start and a duration added up.
@@ -66,7 +66,7 @@ class Mention:
     derived: bool = False
 
 
-def find_mentions(text: str, kind: Kind) -> list[Mention]:
+def find_mentions(text: str, kind: Kind) -> list[WrittenValue]:
     """Find the values of a kind in a text, in their order; none for names and yes or no."""
     if kind is Kind.DATE:
         return _dates(text)
@@ -89,7 +89,7 @@ def parse_value(text: str, kind: Kind) -> Normal | None:
 
 
 def _is_of(kind: Kind, normal: Normal) -> bool:
-    if not isinstance(normal, Amount):
+    if not isinstance(normal, Quantity):
         return False
     if kind is Kind.MONEY:
         return normal.unit in MONEY
@@ -98,17 +98,17 @@ def _is_of(kind: Kind, normal: Normal) -> bool:
     return normal.unit not in MONEY and normal.unit not in ("s", "mo")
 
 
-def _dates(text: str) -> list[Mention]:
+def _dates(text: str) -> list[WrittenValue]:
     """Find dates; one without a year gets the year of the date before it, else of the next one."""
     found = [
-        Mention(start, end, text[start:end], period) for start, end, period in periods_in(text)
+        WrittenValue(start, end, text[start:end], period) for start, end, period in periods_in(text)
     ]
     years = [
         (mention.start, mention.normal.first.year)
         for mention in found
         if isinstance(mention.normal, Period) and not mention.normal.yearless
     ]
-    result: list[Mention] = []
+    result: list[WrittenValue] = []
     for mention in found:
         period = mention.normal
         assert isinstance(period, Period), "they are dates"
@@ -119,7 +119,7 @@ def _dates(text: str) -> list[Mention]:
     return result
 
 
-def _amounts(text: str) -> Iterator[Mention]:
+def _amounts(text: str) -> Iterator[WrittenValue]:
     text = _SPACED.sub(lambda match: match[0].replace(" ", "\u00a0"), text)
     position = 0
     for match in _WORD.finditer(text):
@@ -134,10 +134,10 @@ def _amounts(text: str) -> Iterator[Mention]:
             sign = _SIGN.search(text, max(0, match.start() - 2), match.start())
             start = sign.start() if sign else match.start()
             written = text[start : value.end].replace("\u00a0", " ")
-            yield Mention(start, value.end, written, amount)
+            yield WrittenValue(start, value.end, written, amount)
 
 
-def _amount_of(value: Value, written: str) -> Amount | None:
+def _amount_of(value: Value, written: str) -> Quantity | None:
     """Return the amount that a value is; None for a date, a time, a version or a period."""
     readings = [reading for reading in (*value.words[:1], *value.also) if reading]
     if not readings or readings[0][0] not in "-0123456789" or readings[0].startswith("--"):
@@ -145,9 +145,9 @@ def _amount_of(value: Value, written: str) -> Amount | None:
     number, _, unit = readings[0].partition(" ")
     digits = re.search(r"\d[\d.,'\u00a0]*", written)
     in_thousands = digits and _THOUSANDS.match(digits[0].rstrip(".,"))
-    if unit in MONEY and in_thousands and len(readings) > 1:  # "€1.200" are no cents
+    if unit in MONEY and in_thousands and len(readings) > 1:  # "€1.200" has no decimals
         number = readings[1].partition(" ")[0]
     try:
-        return Amount(Decimal(number), unit)
+        return Quantity(Decimal(number), unit)
     except ArithmeticError:  # "14:15", "3rd"
         return None

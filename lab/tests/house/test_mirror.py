@@ -35,7 +35,6 @@ _PACKING = "tests/llm/load/test_packing.py"
 _CALLERS = "tests/serving/grpc/test_tenants.py"
 _LEARNERS = "lab/tests/train/gate/test_learners.py"
 TESTED_BY = {
-    "expertrag.answer.context": "tests/answer/test_gate.py",
     "expertrag.answer.gate_signals": "tests/answer/test_gate.py",
     "expertrag.answer.generate": "tests/answer/test_pipeline.py",
     "expertrag.answer.sessions": "tests/answer/test_pipeline.py",

@@ -6,7 +6,7 @@ import pytest
 from scan_samples import condition
 
 from expertrag.answer.scan.conditions import Operator
-from expertrag.answer.scan.decisions import decide
+from expertrag.answer.scan.decisions import decide, is_certain
 from expertrag.answer.scan.plan import Attribute
 from expertrag.answer.scan.result import Reading
 from expertrag.answer.scan.values import Kind, parse_value
@@ -87,3 +87,15 @@ def test_a_condition_holds_by_all_values_that_may_be_meant(
 def test_a_value_that_is_not_given_does_not_match_and_an_unsure_one_may() -> None:
     assert decide(ENDS, [Reading(p=0.9), Reading(p=0.3)]) == [False, None]
     assert decide(Attribute("fee", Kind.MONEY), [Reading(p=0.9), Reading(p=0.3)]) == [True, None]
+
+
+def test_a_decision_is_certain_far_from_the_bound() -> None:
+    assert [is_certain(RENEWS, reading) for reading in _yes(0.05, 0.2, 0.6, 0.95)] == [
+        True, False, False, True
+    ]  # fmt: skip
+    late, early = ((value, share) for value, share in ((LATE, 0.35), (EARLY, 0.65)))
+    assert not is_certain(ENDS, Reading(normal=EARLY, p=0.65, shares=(late, early)))
+    assert is_certain(ENDS, Reading(normal=EARLY, p=0.8))
+    assert is_certain(ENDS, Reading())  # no value of the document may match
+    meier = condition(Kind.NAME, Operator.IS, "Anna Meier")
+    assert not is_certain(Attribute("attendee", Kind.NAME, meier), Reading("Tom", "Tom", 0.6))

@@ -12,7 +12,7 @@ from store_helper import HashingEmbedder
 from expertrag.answer.scan.excerpts import MOST_CHARACTERS, excerpt_of, find_options
 from expertrag.answer.scan.periods import Period
 from expertrag.answer.scan.plan import Attribute
-from expertrag.answer.scan.values import Amount, Kind
+from expertrag.answer.scan.values import Kind, Quantity
 
 END = Attribute("end date", Kind.DATE)
 RENEWS = Attribute("Does the contract renew?", Kind.YESNO)
@@ -28,7 +28,7 @@ def _encode(texts: Sequence[str]) -> NDArray[np.float32]:
 
 def test_sentences_with_values_are_shown_with_a_label_before_each() -> None:
     excerpt = excerpt_of(TEXT, END, find_options(TEXT, Kind.DATE), (), _encode)
-    marked = excerpt.marked(lambda number: f"<{number}> ")
+    marked = excerpt.mark_values(lambda number: f"<{number}> ")
     assert marked == "It was signed on <0> 3 May 2024 in Dublin. It ends on <1> 2 May 2026."
     assert [TEXT[m.start : m.end] for m in excerpt.mentions] == ["3 May 2024", "2 May 2026"]
 
@@ -81,6 +81,6 @@ def test_every_value_of_a_folder_of_contracts_is_an_option() -> None:
         }
         assert {truth.start, truth.end, truth.signed} <= dates, text
         fees = {m.normal for m in find_options(text, Kind.MONEY)}
-        assert Amount(truth.fee, truth.currency) in fees, text
+        assert Quantity(truth.fee, truth.currency) in fees, text
         notices = {m.written for m in find_options(text, Kind.DURATION)}
         assert truth.notice in notices, text

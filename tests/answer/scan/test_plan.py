@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from scan_samples import TODAY
+from scan_samples import TODAY, OpenContext
 
-from expertrag.answer.scan.plan import Attribute, Computed, parse_plan
+from expertrag.answer.scan.plan import Attribute, Computed, parse_plan, read_plan
 from expertrag.answer.scan.values import Kind
+from expertrag.api.types import QuestionScope
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
 
 
 def _plan(question: str, *read: str, compute: str = "list") -> tuple[str, ...]:
@@ -52,3 +54,14 @@ def test_the_plan_says_what_is_computed() -> None:
     assert plan.measured == Attribute("end date", Kind.DATE)
     assert str(plan) == "contracts: end date"
     assert parse_plan("", "?", TODAY).attributes == ()
+
+
+def test_any_model_writes_a_plan_of_the_question_s_own_words(
+    ask: OpenContext, smollm: TransformersGenerator
+) -> None:
+    question = 'How many "contracts" end\nbefore 2026?'
+    context = ask(question)
+    plan = read_plan(context, smollm, QuestionScope.COUNT, TODAY)
+    assert plan.noun in question.replace("\n", " ")
+    assert plan.computed is Computed.COUNT
+    assert context.meter.usage().lm_calls == 1

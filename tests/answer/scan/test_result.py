@@ -23,6 +23,21 @@ def test_a_document_matches_if_all_conditions_hold() -> None:
     assert _document().holds is True
 
 
+def test_a_condition_that_fails_for_certain_is_enough() -> None:
+    fails, doubted = (AttributeRead(END, Reading(), False, certain=c) for c in (True, False))
+    holds = AttributeRead(END, Reading(), True, certain=False)
+    assert ScannedDocument("a", "A", (fails, doubted, holds)).certain
+    assert not ScannedDocument("a", "A", (doubted,)).certain
+    assert not ScannedDocument("a", "A", (holds,)).certain
+
+
+def test_a_doubtful_document_leaves_it_unknown_whether_all_are_found() -> None:
+    doubtful = ScannedDocument("a", "A", (AttributeRead(END, Reading(), False, certain=False),))
+    scan = result(Computed.LIST, scanned("b", END, None), doubtful)
+    assert (scan.complete, scan.doubtful, scan.unsure) == (None, (doubtful,), ())
+    assert scan.reason == "1 documents were not read beyond doubt (a)"
+
+
 def test_a_reading_without_a_place_cannot_be_cited() -> None:
     assert not Reading("no", p=0.1).has_place
     assert Reading("2026", start=3, end=7).has_place

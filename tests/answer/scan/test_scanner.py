@@ -9,12 +9,11 @@ from scan_samples import OpenContext, condition
 from serving_fixtures import PacedGenerator
 
 from expertrag.answer.context import AnswerContext
+from expertrag.answer.scan import Scanner, ScanResult
 from expertrag.answer.scan.conditions import Operator
 from expertrag.answer.scan.documents import choose_documents
 from expertrag.answer.scan.kept import KeptReadings
 from expertrag.answer.scan.plan import Attribute, Computed, ScanPlan
-from expertrag.answer.scan.result import ScanResult
-from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scan.values import Kind
 from expertrag.api.events import ProgressEvent
 from expertrag.llm.backends.transformers_backend import TransformersGenerator

@@ -9,13 +9,13 @@ from scan_samples import condition, eur, result, scanned
 from expertrag.answer.scan.conditions import Operator
 from expertrag.answer.scan.plan import Attribute, Computed
 from expertrag.answer.scan.totals import Total, coverage_of, to_table, totals
-from expertrag.answer.scan.values import Amount, Kind, parse_value
+from expertrag.answer.scan.values import Kind, Quantity, parse_value
 from expertrag.api.types import QuestionScope
 
 FEE = Attribute("annual fee", Kind.MONEY)
 END = Attribute("end date", Kind.DATE, condition(Kind.DATE, Operator.IS, "2026"))
 NOTICE = Attribute("notice", Kind.DURATION)
-USD = Amount(Decimal(900), "usd")
+USD = Quantity(Decimal(900), "usd")
 
 
 def test_a_count_counts_what_matches() -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from expertrag.answer.scan.periods import Period
-from expertrag.answer.scan.values import Amount, Kind, find_mentions, parse_value
+from expertrag.answer.scan.values import Kind, Quantity, find_mentions, parse_value
 
 TEXT = (
     "It runs for two years from 1 March 2024 at EUR 12,500.00 a year; 14 people and 8 % discount. "
@@ -43,7 +43,7 @@ def test_values_are_found_by_kind(kind: Kind, written: list[str]) -> None:
     ],
 )
 def test_the_same_amount_is_read_of_all_spellings(written: str, number: str) -> None:
-    assert parse_value(written, Kind.MONEY) == Amount(Decimal(number), "eur")
+    assert parse_value(written, Kind.MONEY) == Quantity(Decimal(number), "eur")
 
 
 def test_a_year_is_no_number() -> None:
@@ -61,6 +61,6 @@ def test_a_date_without_a_year_gets_the_year_of_the_one_before() -> None:
 def test_months_and_days_are_compared_as_seconds() -> None:
     months = parse_value("three months", Kind.DURATION)
     days = parse_value("60 days", Kind.DURATION)
-    assert isinstance(months, Amount)
-    assert isinstance(days, Amount)
+    assert isinstance(months, Quantity)
+    assert isinstance(days, Quantity)
     assert months.comparable > days.comparable
