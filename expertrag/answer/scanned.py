@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scan.result import ScannedDocument, ScanResult
-from expertrag.answer.scan.totals import Total, to_table, totals, written
+from expertrag.answer.scan.totals import Total, to_table, totals, write_normal
 from expertrag.api.events import (
     AnswerEvent,
     CitationEvent,
@@ -110,7 +110,7 @@ def _write_bullets(documents: Sequence[ScannedDocument]) -> list[str]:
         values = [
             f"{item.attribute.name}: {value}"
             for item in document.read
-            if (value := written(item.reading.normal)) is not None and value not in ("yes", "no")
+            if (value := write_normal(item.reading.normal)) is not None and value not in ("yes", "no")
         ]
         name = document.title or document.id
         lines.append(f"- {name} ({', '.join(values)})" if values else f"- {name}")

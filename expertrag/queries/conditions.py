@@ -17,7 +17,7 @@ from expertrag_index.tables.extract import LIST
 from expertrag_index.words.porter import stem
 
 _NOT = re.compile(
-    r"\b(not|except|excluding|without|other than|(?:is|are|was|were|did|do|does)n't"
+    r"\b(not|except|excluding|without|other than|(?:is|are|was|were|did|do|does)n['\u2019]t"
     r"|nicht|ohne|außer|kein[a-z]*)"
     r"(?:\s+[\w'-]+){0,2}\s*$",
     re.IGNORECASE,
@@ -74,6 +74,10 @@ _OPEN = frozenset(
 _ENDED = frozenset(
     ["closed", "resolved", "finished", "completed", "erledigt", "abgeschlossen", "geschlossen"]
 )
+
+
+_YES = frozenset(["yes", "true", "ja", "wahr", "y", "1"])
+_NO = frozenset(["no", "false", "nein", "falsch", "n", "0"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +266,31 @@ def state_conditions(link: TableLink) -> list[list[Condition]]:
     columns = [
         column
         for column in link.table.columns
-        if any(fold(word.text) in _ENDS for word in words_of(spaced(column.name)))
+        if column.kind == "date"
+        and any(fold(word.text) in _ENDS for word in words_of(spaced(column.name)))
     ]
-    words = {word.folded for word in link.parts.words}
+    linked = {word for one in link.values for word in one.words}
+    words = {word.folded for word in link.parts.words if word not in linked}
     if not columns or not words & {*_OPEN, *_ENDED}:
         return []
     name = quote(columns[0].name)
     test = f"{name} IS NULL" if words & _OPEN else f"{name} IS NOT NULL"
     return [[Condition(test, "")]]
+
+
+def flag_conditions(link: TableLink) -> list[list[Condition]]:
+    """Return the condition of each yes-or-no column that the question names: "insured"."""
+    used = {one.column.name for one in link.values}
+    slots = []
+    for column, words in link.columns:
+        values = {fold(value): value for value in column.values}
+        if not 0 < len(values) <= 2 or not set(values) <= {*_YES, *_NO} or column.name in used:
+            continue
+        negated = _NOT.search(link.parts.question[: words[0].start])
+        wanted = [value for folded, value in values.items() if (folded in _NO) == bool(negated)]
+        test = f"{quote(column.name)} = {literal(wanted[0])}" if wanted else "0"
+        slots.append([Condition(test, column.name)])
+    return slots
 
 
 def limit_of(link: TableLink) -> int | None:

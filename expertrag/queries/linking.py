@@ -32,6 +32,9 @@ _SCALES = {"k": 1_000, "thousand": 1_000, "tausend": 1_000}
 _LONGEST_NAME = 4
 """Most words of a name."""
 
+_LEAST_MISTYPED = 6
+"""Letters of a value that may be mistyped."""
+
 _LEAST_OF_COMPOUND = 9
 """Letters of a compound, such as "Parkgebühren" for "Parken"."""
 
@@ -208,10 +211,12 @@ def link_table(
     names = _names_of(table)
     named = tuple(word for word in parts.words if any(_names(word, name, known) for name in names))
     columns = tuple(_link_columns(parts.words, table.columns, known))
+    plain = {word.folded for word in parts.words}
     values = tuple(
         link
         for link in _link_values(parts.words, table.columns)
-        if link.exact or not set(named).issuperset(link.words)
+        if (link.exact or not set(named).issuperset(link.words))
+        and not _is_column_name(link, columns, plain)
     )
     linked = {*named, *(word for _, words in columns for word in words)}
     linked |= {word for link in values for word in link.words}
@@ -243,6 +248,18 @@ def _link_columns(
             yield column, tuple(dict.fromkeys((*own, *(unit or ()))))
 
 
+def _is_column_name(
+    link: ValueLink, columns: Sequence[tuple[Column, tuple[Word, ...]]], plain: set[str]
+) -> bool:
+    """Return whether a word is the name of a column, and only resembles a value: "opened"."""
+    if len(link.words) > 1 or fold(link.value) in plain:
+        return False
+    word = link.words[0].folded
+    return any(
+        fold(name.text) == word for column, _ in columns for name in words_of(spaced(column.name))
+    )
+
+
 def spaced(name: str) -> str:
     """Return a name of a file or a column with spaces between its words."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[-_.]", " ", name)
@@ -269,7 +286,15 @@ def _link_values(words: Sequence[Word], columns: Iterable[Column]) -> Iterator[V
                 best.setdefault(link.words, []).append(link)
         for links in best.values():
             exact = [link for link in links if link.exact]
-            yield from exact or links
+            written = [link for link in exact if _is_written(link)]
+            yield from written or exact or links
+
+
+def _is_written(link: ValueLink) -> bool:
+    """Return whether a value is written as in the question, not inflected or mistyped."""
+    return [word.folded for word in link.words] == [
+        fold(part.text) for part in words_of(link.value)
+    ]
 
 
 def _link_value(words: Sequence[Word], column: Column, value: str) -> ValueLink | None:
@@ -318,7 +343,10 @@ def _names_value(word: Word, part: str) -> bool:
         return asked == part
     root = part[: max(4, len(part) - 2)]
     is_compound = len(asked) >= _LEAST_OF_COMPOUND and not word.asks and asked.startswith(root)
-    return is_compound or same_word(asked, part)
+    if is_compound or stem(asked) == stem(part):
+        return True
+    # "money" is not "Monty": only a longer word may have a typing error
+    return min(len(asked), len(part)) >= _LEAST_MISTYPED and same_word(asked, part)
 
 
 def _numbers(question: str, spans: Sequence[tuple[int, int]]) -> Iterator[NumberLink]:

@@ -9,6 +9,7 @@ from itertools import islice
 from expertrag.queries.conditions import (
     Condition,
     combinations,
+    flag_conditions,
     limit_of,
     number_conditions,
     period_conditions,
@@ -103,6 +104,7 @@ def find_queries(
         *number_conditions(link),
         *text_conditions(link),
         *state_conditions(link),
+        *flag_conditions(link),
     ]
     limit = limit_of(link)
     targets = find_targets(link, scope, limit)

@@ -9,33 +9,34 @@ from __future__ import annotations
 from expertrag.queries.vocabulary import fold
 
 _GROUPS = """
-end ends ended ending expire expires expired expiring expiry expiration terminate terminates
-  until validto ende endet enden endete auslaufen ablauf laufzeitende abläuft
-start starts started starting begin begins began beginning commence commencement since validfrom
-  joined hired beginn beginnt begann eintritt angefangen
+end ends ended ending expire exp expires expired expiring expiry expiration terminate
+  terminates until validto ende endet enden endete auslaufen ablauf laufzeitende abläuft
+start starts started starting begin begins began beginning commence commencement since
+  validfrom joined hired beginn beginnt begann eintritt angefangen
 renew renews renewed renewal verlängerung verlängert erneuerung
 author authors wrote write written writes writer reported reporter verfasser autor geschrieben
   verfasst schrieb
 owner owners owns own owned responsible verantwortlich verantwortliche besitzer zuständig
 assignee assigned assignedto handles zugewiesen bearbeiter
-office offices location site works work working worked based located sits city standort ort büro
-  sitzt arbeitet arbeiten
-manager managers manages managed boss supervisor report reports reporting berichten berichtet
-  leiter vorgesetzter vorgesetzte chef
+office offices location site works work working worked based located sits city standort ort
+  büro sitzt arbeitet arbeiten
+mgr manager managers manages managed boss supervisor report reports reporting berichten
+  berichtet leiter vorgesetzter vorgesetzte chef
 amount amounts cost costs price prices fee fees spend spent paid pay charge charged value
-  expensive cheap dear betrag teuer teuerste teuersten günstig billig kosten preis gebühr
-  ausgegeben bezahlt
-duration durations long longer longest short shorter shortest last lasted took minutes hours
-  dauer dauerte gedauert lang länger längste kürzeste
+  expensive cheap cheapest dear priciest dearest pricey salary wage wages bill billed charge
+  total betrag teuer teuerste teuersten günstig billig kosten preis gebühr ausgegeben bezahlt
+turnaround lead slowest quickest fastest fast slow quick duration durations long longer
+  longest short shorter shortest last lasted took minutes hours dauer dauerte gedauert lang
+  länger längste kürzeste
 date day when happened occurred datum tag wann
-employee employees staff person people colleague colleagues who mitarbeiter mitarbeiterin
-  mitarbeitern angestellte personal wer
+emp employee employees staff headcount person people colleague colleagues who mitarbeiter
+  mitarbeiterin mitarbeitern angestellte personal wer
 incident incidents outage outages vorfall vorfälle vorfällen störung störungen
 contract contracts agreement agreements vertrag verträge verträgen
 invoice invoices bill bills rechnung rechnungen
 expense expenses spending spesen reisekosten ausgabe ausgaben auslagen
 licence licences license licenses subscription subscriptions lizenz lizenzen
-customer customers client clients kunde kunden
+cust customer customers client clients kunde kunden
 supplier suppliers vendor vendors lieferant lieferanten anbieter
 meeting meetings minutes protokoll protokolle besprechung besprechungen sitzung sitzungen
 policy policies richtlinie richtlinien
@@ -44,7 +45,7 @@ project projects projekt projekte projekten
 server servers host hosts machine machines rechner
 order orders bestellung bestellungen auftrag aufträge
 category categories type types kind kinds kategorie art typ
-department departments team teams abteilung abteilungen
+dept department departments team teams abteilung abteilungen
 country countries land länder
 status state zustand
 severity schweregrad schwere
@@ -54,7 +55,7 @@ mail mails email emails message messages nachricht nachrichten
 from sender sent sends absender gesendet
 to recipient recipients received empfänger erhalten
 product products produkt produkte artikel
-quantity units stock menge stück bestand
+qty quantity units stock menge stück bestand
 role position job title rolle stelle funktion
 salary salaries gehalt gehälter
 name names name namen

@@ -12,7 +12,7 @@ from expertrag_index.tables.database import Column
 from expertrag_retriever.types import QuestionScope
 
 _OPERATIONS = (
-    ("AVG", r"average|mean|on average|durchschnitt\w*|im schnitt|moyenne|promedio"),
+    ("AVG", r"average|avg|mean|on average|durchschnitt\w*|im schnitt|moyenne|promedio"),
     (
         "SUM",
         r"total|sum|altogether|in all|overall|combined|spen[dt]\w*|insgesamt|gesamt\w*|summe"
@@ -20,13 +20,13 @@ _OPERATIONS = (
     ),
 )
 _MOST = re.compile(
-    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|latest|newest|"
+    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|priciest|dearest|slowest|latest|newest|"
     r"most recent|last|youngest|meisten?|"
     r"höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
     re.IGNORECASE,
 )
 _LEAST = re.compile(
-    r"\b((?<!at )least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest|"
+    r"\b((?<!at )least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest|quickest|fastest|"
     r"wenigsten?|niedrigste\w*|kleinste\w*|kürzeste\w*|billigste\w*|günstigste\w*|älteste\w*|erste\w*|früheste\w*)\b",
     re.IGNORECASE,
 )
@@ -44,6 +44,7 @@ _ASKED = re.compile(
     r"\W*(?:\w+\s+)?(?:(?P<who>who|wer)\b|(?:which|what|whose|welche\w*|quel\w*)\s+(?P<noun>[^\W\d_]+))",
     re.IGNORECASE,
 )
+_MOST_OF = re.compile(r"\b(?:most|fewest|least|meisten|wenigsten)\b", re.IGNORECASE)
 _HOW_MUCH = re.compile(r"\W*(?:how (?:many|much|long)|wie ?(?:viel|lang))", re.IGNORECASE)
 _GROUPS = re.compile(
     r"\b(?:per|by|for each|for every|each|pro|je|nach)\s+([^\W\d_]+)", re.IGNORECASE
@@ -160,12 +161,11 @@ def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterat
 
 def _counts_rows(link: TableLink) -> bool:
     """Return whether "most" is followed by a name of the table: "wrote the most incidents"."""
-    match = re.search(
-        r"\b(?:most|fewest|least|meisten|wenigsten)\s+([^\W\d_]+)",
-        link.parts.question,
-        re.IGNORECASE,
-    )
-    return bool(match) and any(word.text == match[1] for word in link.named) if match else False
+    match = _MOST_OF.search(link.parts.question)
+    if match is None:
+        return False
+    next_words = [word for word in link.parts.words if word.start >= match.end()][:3]
+    return any(word in link.named for word in next_words)
 
 
 def _find_asked(link: TableLink) -> Column | None:

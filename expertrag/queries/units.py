@@ -72,6 +72,12 @@ _BEFORE_UNIT = re.compile(
 )
 
 
+_BEFORE_MOST = re.compile(
+    rf"\b(?P<number>{'|'.join(_NUMBER_WORDS)})\s+(?P<unit>(?:most|least|fewest|\w+est|\w+sten)\b)",
+    re.IGNORECASE,
+)
+
+
 def currency_of(word: str) -> str | None:
     """Return the code of a currency by a folded word; None if it is not a currency."""
     return _CURRENCY_OF.get(word)
@@ -93,7 +99,9 @@ def convert(number: float, unit: str | None, wanted: str | None) -> float:
 
 
 def write_digits(question: str) -> str:
-    """Write number words before a unit as digits: "six months" as "6 months"."""
-    return _BEFORE_UNIT.sub(
-        lambda match: f"{_NUMBER_WORDS[match['number'].casefold()]} {match['unit']}", question
-    )
+    """Write number words before a unit or a superlative as digits: "six months", "three largest"."""
+
+    def write(match: re.Match[str]) -> str:
+        return f"{_NUMBER_WORDS[match['number'].casefold()]} {match['unit']}"
+
+    return _BEFORE_MOST.sub(write, _BEFORE_UNIT.sub(write, question))

@@ -6,6 +6,7 @@ A column has a type only if all of its cells do, so that a query compares values
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -100,6 +101,26 @@ def _plain(digits: str) -> str | None:
     if len(set(marks)) > 1 or not all(len(group) == 3 for group in groups[1:]):
         return None
     return "".join(groups)
+
+
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+
+
+def slashed_dates(cells: Sequence[Scalar]) -> list[str] | None:
+    """Return the days of cells such as 25/02/2026; None if they are not all days.
+
+    The day comes first, unless one of the cells can only be read with the month first.
+    """
+    matches = [
+        _SLASHED.fullmatch(cell.strip()) if isinstance(cell, str) else None for cell in cells
+    ]
+    known = [match for match in matches if match]
+    if not known or len(known) < len(cells):
+        return None
+    month_first = any(int(match[2]) > 12 for match in known)
+    day, month = (2, 1) if month_first else (1, 2)
+    days = [_day(match[3], match[month], match[day]) for match in known]
+    return [one for one in days if one] if all(days) else None
 
 
 def date_of(cell: Scalar) -> str | None:
