@@ -16,6 +16,7 @@ context.py        what the steps of one answer share
    portions.py    reads passages until they are likely to hold the answer
    correction.py  answers again if a passage calls the value former
    reply.py, refusals.py              abstentions and citation markers
+   scan/          reads documents one by one, for a question about a set of them
 5  ground.py      support, citations, and the probability that the answer is right
    abstain.py     when an answer is withheld
 

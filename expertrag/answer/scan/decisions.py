@@ -27,9 +27,8 @@ has several, such as attendees, and is asked about the name of the condition."""
 _CERTAIN = 0.7
 """Least probability of a condition, or of a value, that is beyond doubt."""
 _CERTAIN_NO, _CERTAIN_YES = 0.12, 0.85
-"""Probabilities of yes that are beyond doubt. Of 36 contracts, the nine that are "extended unless
-notice is given" had .15 to .27 for "Does the contract renew automatically?", and were all counted
-as no."""
+"""Probabilities of yes that are beyond doubt. Nine of 36 contracts are "extended unless notice is
+given". To "Does the contract renew automatically?" they had .15 to .27, and were counted as no."""
 _NO, _YES = 0.2, 0.75
 """Probabilities of yes below and above which an answer is sure without a gap."""
 _FEWEST = 6
