@@ -110,7 +110,7 @@ def _write_bullets(documents: Sequence[ScannedDocument]) -> list[str]:
         values = [
             f"{item.attribute.name}: {value}"
             for item in document.read
-            if (value := write_normal(item.reading.normal)) is not None and value not in ("yes", "no")
+            if (value := write_normal(item.reading.normal)) not in (None, "yes", "no")
         ]
         name = document.title or document.id
         lines.append(f"- {name} ({', '.join(values)})" if values else f"- {name}")

@@ -20,14 +20,15 @@ _OPERATIONS = (
     ),
 )
 _MOST = re.compile(
-    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|priciest|dearest|slowest|latest|newest|"
-    r"most recent|last|youngest|meisten?|"
-    r"höchste\w*|größte\w*|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
+    r"\b((?<!at )most|top|highest|largest|biggest|greatest|longest|maximum|max|priciest|dearest"
+    r"|costliest|slowest|latest|newest|most recent|last|youngest|meisten?|höchste\w*|größte\w*"
+    r"|längste\w*|teuerste\w*|neueste\w*|jüngste\w*|letzte\w*)\b",
     re.IGNORECASE,
 )
 _LEAST = re.compile(
-    r"\b((?<!at )least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest|quickest|fastest|"
-    r"wenigsten?|niedrigste\w*|kleinste\w*|kürzeste\w*|billigste\w*|günstigste\w*|älteste\w*|erste\w*|früheste\w*)\b",
+    r"\b((?<!at )least|fewest|lowest|smallest|shortest|minimum|min|earliest|oldest|first|cheapest"
+    r"|quickest|fastest|wenigsten?|niedrigste\w*|kleinste\w*|kürzeste\w*|billigste\w*"
+    r"|günstigste\w*|älteste\w*|erste\w*|früheste\w*)\b",
     re.IGNORECASE,
 )
 _BY_DATE = re.compile(

@@ -99,7 +99,7 @@ def convert(number: float, unit: str | None, wanted: str | None) -> float:
 
 
 def write_digits(question: str) -> str:
-    """Write number words before a unit or a superlative as digits: "six months", "three largest"."""
+    """Write number words before a unit or a superlative as digits: "6 months", "3 largest"."""
 
     def write(match: re.Match[str]) -> str:
         return f"{_NUMBER_WORDS[match['number'].casefold()]} {match['unit']}"
