@@ -69,6 +69,8 @@ def find_set(request: AnswerRequest, scope: QuestionScope, index: Index) -> Ques
         is_guess = bool(link.contained or link.ignored) and likely is not QuestionScope.EXISTS
         if not is_guess or has_rows(link, database):
             return QuestionSet(likely, link, name=name)
+    if is_set(scope) and link.is_likely and not link.names_documents:
+        return QuestionSet(likely, link, name=name)
     if link.names_documents and probability >= LIKELY_SCAN:
         if likely is QuestionScope.LIST and asks_for_extreme(request.question):
             likely = QuestionScope.AGGREGATE

@@ -52,7 +52,7 @@ def answer_by_scan(context: AnswerContext, scanner: Scanner) -> Iterator[AnswerE
     """Read the documents, then answer; the last event is a ``DoneEvent``."""
     index, scope = context.view.index, context.scope
     result = yield from scanner.stream(context, scope)
-    cited = dict(_cited_passages(index, result.matched[:MOST_PASSAGES]))
+    cited = dict(_find_passages(index, result.matched[:MOST_PASSAGES]))
     table, coverage = to_table(result, scope)
     yield PassagesEvent(tuple(one.passage for one in cited.values()), index.generation)
     yield TableEvent(table, coverage)
@@ -69,7 +69,7 @@ def answer_by_scan(context: AnswerContext, scanner: Scanner) -> Iterator[AnswerE
     yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True, unsupported_reason=reason)
 
 
-def _cited_passages(
+def _find_passages(
     index: Index, documents: Sequence[ScannedDocument]
 ) -> Iterator[tuple[str, CitedPassage]]:
     """Yield the passage of each document in which its values stand."""

@@ -1,15 +1,15 @@
 """Answer a question about a set from the tables of the store: a list, a count, a sum, a yes or no.
 
-The numbers are computed by SQL, never by the language model. It only chooses, where a question can
-be read in several ways. The access labels of the caller and the filter of the request are applied
-before the tables exist.
+The numbers are computed by SQL, never by the language model. It drafts a query as well: if that
+gives what the words of the question give, the answer is complete. The access labels of the caller
+and the filter of the request are applied before the tables exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.api.events import (
@@ -23,29 +23,28 @@ from expertrag.api.events import (
 from expertrag.api.tables import Coverage
 from expertrag.api.types import (
     Citation,
-    Constraint,
     FinishReason,
     GateMode,
     Passage,
     QuestionScope,
     Sampling,
 )
-from expertrag.llm.base import Message
-from expertrag.llm.prompt import ABSTENTION
+from expertrag.llm.prompt import ABSTENTION, INSTRUCT
+from expertrag.queries.drafts import DRAFT_STOPS, DRAFT_TOKENS, draft_messages, read_draft
 from expertrag.queries.result import QueryResult, count_decimals, run_question
 from expertrag.queries.wording import Line, to_coverage, to_lines, to_table, warn_incomplete
+from expertrag_index.errors import SearchError
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
     from expertrag.llm.base import Generator
     from expertrag.queries.linking import TableLink
+    from expertrag.queries.query import TableQuery
     from expertrag_index.store.index import Index
 
 MOST_PASSAGES = 20
 """Most documents whose passages come with an answer; the table names all of its documents."""
-
-_SYSTEM = "You choose the SQLite query that answers a question. Answer with the query only."
 
 
 def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) -> Coverage:
@@ -56,9 +55,7 @@ def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) ->
     return Coverage(searched, documents, documents, max(searched - documents, 0), None, reason)
 
 
-def answer_from_tables(
-    context: AnswerContext, link: TableLink, generator: Generator
-) -> Iterator[AnswerEvent]:
+def answer_from_table(context: AnswerContext, result: QueryResult) -> Iterator[AnswerEvent]:
     """Answer from a table: its rows, what was counted, a text that names them, and citations.
 
     The usage and the end of the answer are left to the caller, which gets the last event without
@@ -66,14 +63,8 @@ def answer_from_tables(
     """
     index, request = context.view.index, context.request
     database = index.tables(request.filter or None)
-    with context.meter.stage("search"):
-        result = run_question(
-            link, context.scope, database, partial(_choose, context, link, generator)
-        )
-        if result is None:
-            return
-        decimals = count_decimals(result.query, database) if result.query.target.measure else 0
-        passages = _passages(index, result)
+    decimals = count_decimals(result.query, database) if result.query.target.measure else 0
+    passages = _passages(index, result)
     coverage = to_coverage(result, database)
     yield PassagesEvent(passages, index.generation)
     if coverage.complete is not True and request.mode is GateMode.STRICT and not _lists(result):
@@ -93,26 +84,39 @@ def _lists(result: QueryResult) -> bool:
     return result.scope is QuestionScope.LIST
 
 
-def _choose(
-    context: AnswerContext,
-    link: TableLink,
-    generator: Generator,
-    question: str,
-    choices: Sequence[str],
-) -> str:
-    """Let the language model choose one of several queries."""
-    columns = ", ".join(
-        f'"{column.name}" {column.kind}'
-        + (f" ({', '.join(column.values[:5])})" if column.values else "")
-        for column in link.table.columns
-    )
-    text = f'Table "{link.table.name}": {columns}\n\nQuestion: {question}'
-    messages = [Message("system", _SYSTEM), Message("user", text)]
-    sampling = Sampling(max_tokens=200, constraint=Constraint(choices=tuple(choices)))
-    with closing(generator.begin(messages, sampling, context.should_stop)) as session:
-        chosen = "".join(session.stream())
+def query_table(
+    context: AnswerContext, link: TableLink, generator: Generator
+) -> QueryResult | None:
+    """Compute the answer to a question from the table that it is linked with.
+
+    None if the question does not say enough: no row matches what is only guessed.
+    """
+    database = context.view.index.tables(context.request.filter or None)
+    asks_model = generator.family == INSTRUCT.name
+    draft = _draft(context, link, generator) if asks_model else None
+    with context.meter.stage("search"):
+        result = run_question(link, context.scope, database, draft, asked_model=asks_model)
+    is_guess = not link.understood and context.scope is not QuestionScope.EXISTS
+    return None if result is None or (is_guess and not result.rows.rows) else result
+
+
+def _draft(context: AnswerContext, link: TableLink, generator: Generator) -> TableQuery | None:
+    """Let the language model write a query; None if it cannot be read or run."""
+    as_of = context.request.as_of
+    today = date.fromisoformat(as_of) if as_of else date.today()
+    sampling = Sampling(DRAFT_TOKENS, frequency_penalty=0.0, stop=DRAFT_STOPS)
+    policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
+    messages = draft_messages(link, today)
+    with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
+        text = "".join(context.meter.stream("draft", session.stream()))
         context.meter.count(session)
-    return chosen if chosen in choices else choices[0]
+    query = read_draft(text, link)
+    try:
+        if query is not None:
+            context.view.index.tables(context.request.filter or None).run(query.sql)
+    except SearchError:
+        return None
+    return query
 
 
 def _passages(index: Index, result: QueryResult) -> tuple[Passage, ...]:

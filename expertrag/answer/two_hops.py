@@ -31,7 +31,7 @@ _NAME = re.compile(
 
 
 def search_two_hops(question: str, search: Callable[[str], SearchResult]) -> SearchResult:
-    """Return the passages of all searches, those of the question's own search first."""
+    """Return the passages of all searches, the question's own search first."""
     before = search(question)
     if not before.passages:
         return before

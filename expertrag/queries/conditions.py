@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from expertrag.queries.linking import NumberLink, TableLink, ValueLink, spaced
+from expertrag.queries.linking import NumberLink, TableLink, ValueLink, split_name
 from expertrag.queries.periods import Period
 from expertrag.queries.units import convert, unit_of
 from expertrag.queries.vocabulary import Word, fold, words_of
@@ -76,8 +76,8 @@ _ENDED = frozenset(
 )
 
 
-_YES = frozenset(["yes", "true", "ja", "wahr", "y", "1"])
-_NO = frozenset(["no", "false", "nein", "falsch", "n", "0"])
+YES = frozenset(["yes", "true", "ja", "wahr", "y", "1"])
+NO = frozenset(["no", "false", "nein", "falsch", "n", "0"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def _write_test(sign: str, numbers: Sequence[NumberLink], column: Column) -> str
 
 def unit_of_column(column: Column) -> str | None:
     """Return the unit of a column, by its cells or its name; None without one."""
-    words = (column.unit, *(word.text for word in words_of(spaced(column.name))))
+    words = (column.unit, *(word.text for word in words_of(split_name(column.name))))
     return next(filter(None, (unit_of(fold(word)) for word in words)), None)
 
 
@@ -267,7 +267,7 @@ def state_conditions(link: TableLink) -> list[list[Condition]]:
         column
         for column in link.table.columns
         if column.kind == "date"
-        and any(fold(word.text) in _ENDS for word in words_of(spaced(column.name)))
+        and any(fold(word.text) in _ENDS for word in words_of(split_name(column.name)))
     ]
     linked = {word for one in link.values for word in one.words}
     words = {word.folded for word in link.parts.words if word not in linked}
@@ -284,10 +284,10 @@ def flag_conditions(link: TableLink) -> list[list[Condition]]:
     slots = []
     for column, words in link.columns:
         values = {fold(value): value for value in column.values}
-        if not 0 < len(values) <= 2 or not set(values) <= {*_YES, *_NO} or column.name in used:
+        if not 0 < len(values) <= 2 or not set(values) <= {*YES, *NO} or column.name in used:
             continue
         negated = _NOT.search(link.parts.question[: words[0].start])
-        wanted = [value for folded, value in values.items() if (folded in _NO) == bool(negated)]
+        wanted = [value for folded, value in values.items() if (folded in NO) == bool(negated)]
         test = f"{quote(column.name)} = {literal(wanted[0])}" if wanted else "0"
         slots.append([Condition(test, column.name)])
     return slots

@@ -114,7 +114,7 @@ class TableLink:
 
         The rows of a family are documents, of which the table holds only a few fields.
         """
-        first = [fold(word.text) for word in words_of(spaced(self.table.names[0]))]
+        first = [fold(word.text) for word in words_of(split_name(self.table.names[0]))]
         named = any(
             not word.asks and any(_names(word, name) for name in first) for word in self.named
         )
@@ -134,6 +134,13 @@ class TableLink:
             return None
         link = replace(self, unlinked=(), ignored=self.unlinked)
         return link if link.understood else None
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether a language model may find in this table what the words leave open."""
+        named = any(not word.asks for word in self.named)
+        is_all = self.table.is_family and self.table.names == DOCUMENTS
+        return not is_all and self.score > 0 and bool(named or self.values or self.columns)
 
     @property
     def names_documents(self) -> bool:
@@ -161,7 +168,8 @@ class TableLink:
         if self.table.is_family and self.table.names == DOCUMENTS:
             return False
         values = [link for link in self.values if link.column.name not in (FILE, TITLE)]
-        return bool(values or (self.columns and not self.table.is_family))
+        told = len(self.columns) + len(self.parts.periods) + len(self.parts.numbers)
+        return bool(values) or (bool(self.columns) and told > 1 and not self.table.is_family)
 
     @property
     def score(self) -> float:
@@ -178,26 +186,26 @@ class TableLink:
 
 def link_tables(parts: QuestionParts, tables: Sequence[Table]) -> list[TableLink]:
     """Link a question with each table; the best link first."""
-    known = _known_words(parts.words, tables)
+    known = _find_known_words(parts.words, tables)
     links = [link_table(parts, table, known) for table in tables]
     return sorted(links, key=lambda link: (link.score, -len(link.table.columns)), reverse=True)
 
 
-def _known_words(words: Sequence[Word], tables: Iterable[Table]) -> frozenset[str]:
+def _find_known_words(words: Sequence[Word], tables: Iterable[Table]) -> frozenset[str]:
     """Return the words that are the name of a table or column: these have no typing error."""
     names = {name for table in tables for name in _names_of(table)}
     names |= {
         word.folded
         for table in tables
         for column in table.columns
-        for word in words_of(spaced(column.name))
+        for word in words_of(split_name(column.name))
     }
     stems = {stem(name) for name in names}
     return frozenset(word.folded for word in words if stem(word.folded) in stems)
 
 
 def _names_of(table: Table) -> set[str]:
-    words = (word for name in table.names for word in words_of(spaced(name)))
+    words = (word for name in table.names for word in words_of(split_name(name)))
     return {word.folded for word in words if not word.asks}
 
 
@@ -237,7 +245,7 @@ def _link_columns(
     words: Sequence[Word], columns: Iterable[Column], known: frozenset[str]
 ) -> Iterator[tuple[Column, tuple[Word, ...]]]:
     for column in columns:
-        names = [word.folded for word in words_of(spaced(column.name))]
+        names = [word.folded for word in words_of(split_name(column.name))]
         own = tuple(
             word
             for word in words
@@ -256,11 +264,13 @@ def _is_column_name(
         return False
     word = link.words[0].folded
     return any(
-        fold(name.text) == word for column, _ in columns for name in words_of(spaced(column.name))
+        fold(name.text) == word
+        for column, _ in columns
+        for name in words_of(split_name(column.name))
     )
 
 
-def spaced(name: str) -> str:
+def split_name(name: str) -> str:
     """Return a name of a file or a column with spaces between its words."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[-_.]", " ", name)
 

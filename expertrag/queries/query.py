@@ -80,7 +80,14 @@ class TableQuery:
     @property
     def rows_sql(self) -> str:
         """The query that selects the rows that the answer is computed from."""
-        names = ", ".join(map(quote, (DOCUMENT, *self.shown)))
+        return self._select_rows(", ".join(map(quote, (DOCUMENT, *self.shown))))
+
+    @property
+    def numbers_sql(self) -> str:
+        """The query that selects the numbers of these rows."""
+        return self._select_rows("rowid")
+
+    def _select_rows(self, names: str) -> str:
         target = self.target
         order = limit = ""
         if target.measure and not target.operation:

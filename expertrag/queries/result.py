@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain
@@ -20,9 +19,6 @@ _EVERY = re.compile(
 _CLOSE = 1.5
 """Difference of the scores of two tables that may both be meant: the one with rows is taken."""
 
-Choose = Callable[[str, Sequence[str]], str]
-"""Chooses one of several queries for a question; the language model does."""
-
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
@@ -30,8 +26,9 @@ class QueryResult:
 
     ``values``: the rows of the answer; ``rows``: what they were computed from, the first column is
     the document's id. ``total``: rows of the whole table. ``others``: number of other readings of
-    the question that give another result. ``every``: for EXISTS, whether every row is meant.
-    ``ignored``: words of the question that were left out.
+    the question that give another result. ``agreed``: whether the words of the question and the
+    language model lead to it; None if no model was asked. ``every``: for EXISTS, whether every row
+    is meant. ``ignored``: words of the question that were left out.
     """
 
     query: TableQuery
@@ -40,6 +37,7 @@ class QueryResult:
     rows: Rows
     total: int
     others: int = 0
+    agreed: bool | None = None
     every: bool = False
     ignored: tuple[str, ...] = ()
 
@@ -69,44 +67,59 @@ def has_rows(link: TableLink, database: TableDatabase) -> bool:
 
 
 def run_question(
-    link: TableLink, scope: QuestionScope, database: TableDatabase, choose: Choose | None = None
+    link: TableLink,
+    scope: QuestionScope,
+    database: TableDatabase,
+    draft: TableQuery | None = None,
+    *,
+    asked_model: bool = False,
 ) -> QueryResult | None:
     """Run what a question means over a table that it is linked with; None if it means nothing.
 
-    :param choose: chooses among readings of the question that give different results; None takes
-        the likeliest one.
+    The words of a question may leave several readings. The draft of a language model decides among
+    them, and is taken if it is none of them: words that are only looked for in the rows, or that
+    are taken for another column, mislead more often than a draft whose values the question says.
+
+    :param draft: the query of the language model, if it wrote one.
+    :param asked_model: whether the model was asked for one.
     """
-    queries = find_queries(link, scope, database)
-    if not queries:
+    queries = find_queries(link, scope, database) if link.understood else []
+    readings: dict[object, TableQuery] = {}
+    for each in queries:
+        readings.setdefault(_essence(each, scope, database), each)
+    query: TableQuery | None = next(iter(readings.values()), None)
+    agreed: bool | None = False if asked_model else None
+    if draft is not None:
+        essence = _essence(draft, scope, database)
+        agreed = essence in readings
+        query = readings.get(essence, draft)
+        readings[essence] = query
+    if query is None:
         return None
-    results: dict[tuple[tuple[Scalar | None, ...], ...], TableQuery] = {}
-    for query in queries:
-        values = database.run(query.sql).rows
-        results.setdefault(_essence(query, values), query)
-    readings = list(results.values())
-    query = readings[0]
-    if len(readings) > 1 and choose is not None:
-        named = {reading.sql: reading for reading in readings}
-        query = named[choose(link.parts.question, list(named))]
-    every = scope is QuestionScope.EXISTS and bool(_EVERY.search(link.parts.question))
-    result = QueryResult(
+    return QueryResult(
         query,
         scope,
         _with_ties(query, database),
         database.run(query.rows_sql),
         link.table.rows,
-        len(readings) - 1,
-        every,
-        tuple(word.text for word in link.ignored),
+        others=0 if agreed else len(readings) - 1,
+        agreed=agreed,
+        every=scope is QuestionScope.EXISTS and bool(_EVERY.search(link.parts.question)),
+        ignored=tuple(word.text for word in link.ignored),
     )
-    return result
 
 
-def _essence(
-    query: TableQuery, values: tuple[tuple[Scalar | None, ...], ...]
-) -> tuple[tuple[Scalar | None, ...], ...]:
-    """Return what is compared of two readings: computed values, or the first column of rows."""
-    return values if query.target.operation else tuple(row[:1] for row in values)
+def _essence(query: TableQuery, scope: QuestionScope, database: TableDatabase) -> object:
+    """Return what is compared of two readings: the numbers of rows, or what is computed of them."""
+    values = database.run(query.sql).rows
+    if scope is QuestionScope.EXISTS or not query.target.operation:
+        rows = frozenset(row[0] for row in database.run(query.numbers_sql).rows)
+        return bool(rows) if scope is QuestionScope.EXISTS else rows
+    return tuple(tuple(_round(cell) for cell in row) for row in values[: query.target.limit])
+
+
+def _round(cell: Scalar | None) -> Scalar | None:
+    return round(cell, 4) if isinstance(cell, float) else cell
 
 
 def _with_ties(query: TableQuery, database: TableDatabase) -> Rows:

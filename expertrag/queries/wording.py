@@ -36,6 +36,8 @@ def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
     reasons = [*result.query.notes, *(f"“{word}” was not understood" for word in result.ignored)]
     if result.others:
         reasons.append(f"the question can be read in {result.others + 1} ways")
+    elif result.agreed is False:
+        reasons.append("it is one reading of the question")
     if result.rows.more:
         reasons.append(f"only the first {len(result.rows.rows):,} rows are listed")
     empty = _count_empty(result, database)

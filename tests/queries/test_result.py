@@ -102,19 +102,3 @@ def test_equal_maxima_are_all_named() -> None:
 def test_other_questions_are_not_understood(question: str) -> None:
     link = link_question(question, DATABASE, TODAY)
     assert link is None or not link.understood
-
-
-def test_a_model_chooses_among_readings() -> None:
-    asked: list[list[str]] = []
-
-    def choose(_: str, queries: list[str]) -> str:
-        asked.append(list(queries))
-        return queries[-1]
-
-    link = link_question("Show the entries of Ada Lund and Ben Okoro", DATABASE, TODAY)
-    assert link is not None
-    result = run_question(link, LIST, DATABASE, choose)  # type: ignore[arg-type]
-    assert result is not None
-    if asked:
-        assert result.query.sql == asked[0][-1]
-        assert to_coverage(result, DATABASE).complete is None

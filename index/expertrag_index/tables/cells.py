@@ -106,7 +106,7 @@ def _plain(digits: str) -> str | None:
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 
-def slashed_dates(cells: Sequence[Scalar]) -> list[str] | None:
+def read_slashed_dates(cells: Sequence[Scalar]) -> list[str] | None:
     """Return the days of cells such as 25/02/2026; None if they are not all days.
 
     The day comes first, unless one of the cells can only be read with the month first.

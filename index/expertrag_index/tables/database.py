@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Literal
 
 from expertrag_index.errors import SearchError
-from expertrag_index.tables.cells import amount_of, date_of, slashed_dates
+from expertrag_index.tables.cells import amount_of, date_of, read_slashed_dates
 from expertrag_index.tables.extract import LIST, RawTable, TextDocument, record_cells, tables_in
 from expertrag_index.tables.families import family_tables
 from expertrag_index.types import Scalar
@@ -215,7 +215,7 @@ def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, lis
     dates = [date_of(cell) for cell in present]
     if present and all(dates):
         return Column(name, "date"), [date_of(cell) if cell else None for cell in cells]
-    if slashed := slashed_dates(present):
+    if slashed := read_slashed_dates(present):
         days = iter(slashed)
         return Column(name, "date"), [next(days) if cell else None for cell in cells]
     amounts = [amount_of(cell) for cell in present]

@@ -1,0 +1,96 @@
+"""Queries that a language model drafts: what is read, and what they decide."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from company_tables import company
+
+from expertrag.queries.drafts import draft_messages, read_draft
+from expertrag.queries.linking import TableLink
+from expertrag.queries.result import link_question, run_question
+from expertrag.queries.wording import to_coverage
+from expertrag_retriever.types import QuestionScope
+
+DATABASE = company()
+TODAY = date(2026, 12, 1)
+TRAVEL = "What did we spend on travel in Q2 2026?"
+
+
+def link(question: str) -> TableLink:
+    result = link_question(question, DATABASE, TODAY)
+    assert result is not None
+    return result
+
+
+def test_the_prompt_has_the_table_and_the_days_of_periods() -> None:
+    _, user, begun = draft_messages(link(TRAVEL), TODAY)
+    assert "CREATE TABLE expenses ( -- expenses" in user.content
+    assert "category TEXT, -- 'travel', 'meals', 'hardware'" in user.content
+    assert "Q2 2026 is from '2026-04-01' to '2026-06-30'" in user.content
+    assert begun.content == "SELECT"
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        (
+            "SUM(amount) FROM expenses WHERE category = 'travel'",
+            'SELECT SUM("amount") FROM "expenses" WHERE ("category" = \'travel\') '
+            'AND "amount" IS NOT NULL',
+        ),
+        ("COUNT(*) FROM expenses", 'SELECT COUNT(*) FROM "expenses"'),
+        (
+            "employee, SUM(amount) FROM expenses GROUP BY employee "
+            "ORDER BY SUM(amount) DESC LIMIT 1",
+            'SELECT "employee", SUM("amount") FROM "expenses" WHERE "amount" IS NOT NULL '
+            'GROUP BY "employee" ORDER BY SUM("amount") DESC LIMIT 1',
+        ),
+    ],
+)
+def test_queries_of_one_table_are_read(text: str, sql: str) -> None:
+    query = read_draft(text, link(TRAVEL))
+    assert query is not None
+    assert query.sql == sql
+    assert DATABASE.run(query.rows_sql).rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "* FROM nowhere",
+        "e.amount FROM expenses e JOIN people p ON e.employee = p.name",
+        "amount FROM expenses WHERE category IN (SELECT name FROM people)",
+        "SUM(amount) FROM expenses WHERE category = 'meals'",  # the question does not say it
+        "SUM(amount) FROM expenses WHERE amount > 500",
+        "SUM(tax) FROM expenses",
+        "I cannot answer this",
+        "",
+    ],
+)
+def test_other_texts_are_not_read(text: str) -> None:
+    assert read_draft(text, link(TRAVEL)) is None
+
+
+def test_an_answer_is_complete_if_the_model_agrees() -> None:
+    asked = link(TRAVEL)
+    text = "SUM(amount) FROM expenses WHERE category = 'travel' AND date >= '2026-04-01' "
+    same = read_draft(f"{text} AND date <= '2026-06-30'", asked)
+    other = read_draft("SUM(amount) FROM expenses WHERE date >= '2026-04-01'", asked)
+    results = [
+        run_question(asked, QuestionScope.AGGREGATE, DATABASE, draft, asked_model=True)
+        for draft in (same, other, None)
+    ]
+    coverages = [to_coverage(result, DATABASE) for result in results if result]
+    assert [one.complete for one in coverages] == [True, None, None]
+    assert "2 ways" in coverages[1].reason
+    assert "one reading" in coverages[2].reason
+
+
+def test_a_draft_answers_what_words_leave_open() -> None:
+    asked = link("Which expenses were bigger than those of Cara Voss?")
+    draft = read_draft("employee FROM expenses WHERE employee <> 'Cara Voss'", asked)
+    result = run_question(asked, QuestionScope.LIST, DATABASE, draft, asked_model=True)
+    assert result is not None
+    assert to_coverage(result, DATABASE).complete is None
