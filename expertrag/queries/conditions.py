@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 
 from expertrag.queries.linking import NumberLink, TableLink, ValueLink, split_name
-from expertrag.queries.periods import Period
+from expertrag.queries.periods import NamedPeriod
 from expertrag.queries.units import convert, unit_of
 from expertrag.queries.vocabulary import Word, fold, words_of
 from expertrag_index.tables.database import Column, TableDatabase, quote
@@ -81,7 +81,7 @@ NO = frozenset(["no", "false", "nein", "falsch", "n", "0"])
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class QueryCondition:
     """A condition in SQL. ``column``: its column; ``sure``: whether it is surely what was meant.
 
     ``note``: what was assumed, such as a year that the question does not name.
@@ -98,14 +98,14 @@ def literal(value: str | float) -> str:
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
-def value_conditions(link: TableLink) -> list[list[Condition]]:
+def value_conditions(link: TableLink) -> list[list[QueryCondition]]:
     """Return, for each value that the question names, its possible conditions."""
     maximal = [one for one in link.values if not _is_part(one, link.values)]
     by_words: dict[tuple[Word, ...], dict[str, list[ValueLink]]] = {}
     for one in maximal:
         by_words.setdefault(one.words, {}).setdefault(one.column.name, []).append(one)
     slots: dict[str, list[ValueLink]] = {}
-    alternatives: list[list[Condition]] = []
+    alternatives: list[list[QueryCondition]] = []
     linked = {column.name for column, _ in link.columns}
     for columns in by_words.values():
         names = [name for name in columns if name in linked] or list(columns)
@@ -131,7 +131,7 @@ def _is_part(one: ValueLink, links: Sequence[ValueLink]) -> bool:
     return any(own < set(other.words) and other.exact for other in links)
 
 
-def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> Condition:
+def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> QueryCondition:
     question = link.parts.question
     wanted: list[str] = []
     unwanted: list[str] = []
@@ -145,7 +145,7 @@ def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> 
     spans = [one.words for one in links]
     sure = all(one.exact for one in links) or len(set(spans)) == len(spans)
     note = "" if sure else f"“{links[0].words[0].text}” may be any of {len(links)} values"
-    return Condition(" AND ".join(parts), name, sure, note)
+    return QueryCondition(" AND ".join(parts), name, sure, note)
 
 
 def _among(column: Column, values: Sequence[str], operator: str) -> str:
@@ -163,7 +163,7 @@ def _among(column: Column, values: Sequence[str], operator: str) -> str:
     return f"{quote(name)} {operator} ({', '.join(map(literal, values))})"
 
 
-def period_conditions(link: TableLink, database: TableDatabase) -> list[list[Condition]]:
+def period_conditions(link: TableLink, database: TableDatabase) -> list[list[QueryCondition]]:
     """Return, for each period of the question, its possible conditions.
 
     Periods next to each other, as in "in May and June", are alternatives of one condition.
@@ -176,18 +176,18 @@ def period_conditions(link: TableLink, database: TableDatabase) -> list[list[Con
     return [[_join_periods(link, column, database) for column in columns]]
 
 
-def _join_periods(link: TableLink, column: Column, database: TableDatabase) -> Condition:
+def _join_periods(link: TableLink, column: Column, database: TableDatabase) -> QueryCondition:
     parts, notes = [], []
     for period in link.parts.periods:
         sql, note = _within(period, link, column, database)
         parts.append(sql)
         notes.append(note)
     sql = parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
-    return Condition(sql, column.name, not any(notes), "; ".join(filter(None, notes)))
+    return QueryCondition(sql, column.name, not any(notes), "; ".join(filter(None, notes)))
 
 
 def _within(
-    period: Period, link: TableLink, column: Column, database: TableDatabase
+    period: NamedPeriod, link: TableLink, column: Column, database: TableDatabase
 ) -> tuple[str, str]:
     name = quote(column.name)
     if period.first:
@@ -206,7 +206,7 @@ def _within(
     return inside, note
 
 
-def text_conditions(link: TableLink) -> list[list[Condition]]:
+def text_conditions(link: TableLink) -> list[list[QueryCondition]]:
     """Return, for each word that no value equals, the condition that the row's texts hold it."""
     texts = [quote(column.name) for column in link.table.columns if column.kind == "text"]
     if not texts:
@@ -216,11 +216,11 @@ def text_conditions(link: TableLink) -> list[list[Condition]]:
         part = literal(f"%{stem(word.folded)}%")
         sql = " OR ".join(f"{name} LIKE {part}" for name in texts)
         note = f"“{word.text}” is looked for in the texts of the rows"
-        slots.append([Condition(f"({sql})", "", sure=False, note=note)])
+        slots.append([QueryCondition(f"({sql})", "", sure=False, note=note)])
     return slots
 
 
-def number_conditions(link: TableLink) -> list[list[Condition]]:
+def number_conditions(link: TableLink) -> list[list[QueryCondition]]:
     """Return, for each number that a value is compared with, its possible conditions."""
     numeric = [column for column in link.table.columns if column.kind == "number"]
     values = [column for column in numeric if not column.is_key] or numeric
@@ -243,7 +243,7 @@ def number_conditions(link: TableLink) -> list[list[Condition]]:
             test = partial(_write_test, "=", (number,))
         near = _nearest_first(number, columns, link)
         slots.append(
-            [Condition(f"{quote(column.name)} {test(column)}", column.name) for column in near]
+            [QueryCondition(f"{quote(column.name)} {test(column)}", column.name) for column in near]
         )
     return slots
 
@@ -261,7 +261,7 @@ def unit_of_column(column: Column) -> str | None:
     return next(filter(None, (unit_of(fold(word)) for word in words)), None)
 
 
-def state_conditions(link: TableLink) -> list[list[Condition]]:
+def state_conditions(link: TableLink) -> list[list[QueryCondition]]:
     """Return the condition of "open" or "closed" for a table with the day of the end of a row."""
     columns = [
         column
@@ -275,10 +275,10 @@ def state_conditions(link: TableLink) -> list[list[Condition]]:
         return []
     name = quote(columns[0].name)
     test = f"{name} IS NULL" if words & _OPEN else f"{name} IS NOT NULL"
-    return [[Condition(test, "")]]
+    return [[QueryCondition(test, "")]]
 
 
-def flag_conditions(link: TableLink) -> list[list[Condition]]:
+def flag_conditions(link: TableLink) -> list[list[QueryCondition]]:
     """Return the condition of each yes-or-no column that the question names: "insured"."""
     used = {one.column.name for one in link.values}
     slots = []
@@ -289,7 +289,7 @@ def flag_conditions(link: TableLink) -> list[list[Condition]]:
         negated = _NOT.search(link.parts.question[: words[0].start])
         wanted = [value for folded, value in values.items() if (folded in NO) == bool(negated)]
         test = f"{quote(column.name)} = {literal(wanted[0])}" if wanted else "0"
-        slots.append([Condition(test, column.name)])
+        slots.append([QueryCondition(test, column.name)])
     return slots
 
 
@@ -338,7 +338,7 @@ def _nearest_first(number: NumberLink, columns: Sequence[Column], link: TableLin
     return [min(named, key=lambda column: places[column.name])]
 
 
-def combinations(slots: Sequence[Sequence[Condition]]) -> Iterator[tuple[Condition, ...]]:
+def combinations(slots: Sequence[Sequence[QueryCondition]]) -> Iterator[tuple[QueryCondition, ...]]:
     """Yield every choice of one condition from each slot, the first choices first."""
     if not slots:
         yield ()
@@ -348,7 +348,7 @@ def combinations(slots: Sequence[Sequence[Condition]]) -> Iterator[tuple[Conditi
             yield (condition, *rest)
 
 
-def by_column(conditions: Sequence[Condition]) -> dict[str, list[Condition]]:
+def by_column(conditions: Sequence[QueryCondition]) -> dict[str, list[QueryCondition]]:
     """Group conditions by their column."""
     ordered = sorted(conditions, key=lambda condition: condition.column)
     return {name: list(group) for name, group in groupby(ordered, key=lambda one: one.column)}

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from datetime import date
 
 from expertrag.llm.base import Message
-from expertrag.queries.conditions import NO, YES, Condition
+from expertrag.queries.conditions import NO, YES, QueryCondition
 from expertrag.queries.linking import TableLink
 from expertrag.queries.query import TableQuery
-from expertrag.queries.targets import Target
+from expertrag.queries.targets import QueryTarget
 from expertrag.queries.vocabulary import fold, same_word, words_of
 from expertrag_index.tables.cells import date_of
-from expertrag_index.tables.database import Column, Table, quote
+from expertrag_index.tables.database import Column, StoreTable, quote
 
 DRAFT_TOKENS = 120
 DRAFT_STOPS = (";", "\n\n", "```")
@@ -60,7 +60,7 @@ def draft_messages(link: TableLink, today: date) -> list[Message]:
     return [Message("system", _SYSTEM), user, Message("assistant", _BEGINNING)]
 
 
-def _describe(table: Table) -> str:
+def _describe(table: StoreTable) -> str:
     columns = "\n".join(map(_describe_column, table.columns[:_MOST_COLUMNS]))
     names = "; ".join(dict.fromkeys(table.names))
     return f"CREATE TABLE {table.name} ( -- {names}\n{columns}\n);"
@@ -83,8 +83,8 @@ def _simple(name: str) -> str:
 def read_draft(text: str, link: TableLink) -> TableQuery | None:
     """Read the SQL that continues the prompt.
 
-    None if it is not a query of the link's table, or if it compares with what the question does
-    not say: models fill in values that they have seen in the prompt.
+    None if it is not a query of the link's table, or compares with what the question does not say.
+    Models fill in values that they have seen in the prompt.
     """
     table = link.table
     sql = " ".join(_quote_names(f"{_BEGINNING} {text.strip()}", table).split())
@@ -96,7 +96,7 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
         return None
     if not _is_grounded(match["where"] or "", link):
         return None
-    conditions = (Condition(f"({match['where']})", ""),) if match["where"] else ()
+    conditions = (QueryCondition(f"({match['where']})", ""),) if match["where"] else ()
     shown = _read_columns(match["what"], table) or [column.name for column in table.columns[:3]]
     if target.group and target.group not in shown:
         shown = [target.group, *shown]
@@ -123,7 +123,7 @@ def _is_grounded(where: str, link: TableLink) -> bool:
     return True
 
 
-def _quote_names(sql: str, table: Table) -> str:
+def _quote_names(sql: str, table: StoreTable) -> str:
     """Write the names of columns as they are stored."""
     names = {_simple(column.name).lower(): column.name for column in table.columns}
 
@@ -135,7 +135,7 @@ def _quote_names(sql: str, table: Table) -> str:
     return "".join(part if at % 2 else _WORD.sub(write, part) for at, part in enumerate(parts))
 
 
-def _read_target(match: re.Match[str], table: Table) -> Target | None:
+def _read_target(match: re.Match[str], table: StoreTable) -> QueryTarget | None:
     """Return what a query selects; None if that is not a column, a count or a computed value."""
     limit = int(match["limit"]) if match["limit"] else None
     order = match["order"] or ""
@@ -155,17 +155,17 @@ def _read_target(match: re.Match[str], table: Table) -> Target | None:
             measure = ""
         if not group and "," in match["what"]:
             return None
-        return Target(operation, measure, group, distinct, descending or not order, limit)
+        return QueryTarget(operation, measure, group, distinct, descending or not order, limit)
     if group:
-        return Target("COUNT", group=group, descending=descending, limit=limit)
+        return QueryTarget("COUNT", group=group, descending=descending, limit=limit)
     columns = _read_columns(match["what"], table)
     if match["distinct"] and len(columns) == 1:
-        return Target("COUNT", group=columns[0])
+        return QueryTarget("COUNT", group=columns[0])
     ordered = next(iter(_read_columns(order, table)), "")
-    return Target("", ordered if limit else "", descending=descending, limit=limit)
+    return QueryTarget("", ordered if limit else "", descending=descending, limit=limit)
 
 
-def _read_columns(sql: str, table: Table) -> list[str]:
+def _read_columns(sql: str, table: StoreTable) -> list[str]:
     """Return the columns that a part of a query names, without those that are computed with."""
     plain: Sequence[str] = re.findall(r"\"([^\"]+)\"", _AGGREGATE.sub("", sql))
     known = {column.name for column in table.columns}

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 
-from expertrag.queries.periods import Period, find_periods
+from expertrag.queries.periods import NamedPeriod, find_periods
 from expertrag.queries.synonyms import KNOWN_WORDS, have_same_meaning
 from expertrag.queries.units import currency_of, unit_of, write_digits
 from expertrag.queries.vocabulary import Word, correct_words, fold, same_word, words_of
 from expertrag_index.tables.cells import amount_of
-from expertrag_index.tables.database import Column, Table
+from expertrag_index.tables.database import Column, StoreTable
 from expertrag_index.tables.families import DOCUMENTS, FILE, TITLE
 from expertrag_index.words.porter import stem
 
@@ -71,7 +71,7 @@ class QuestionParts:
 
     question: str
     words: tuple[Word, ...]
-    periods: tuple[Period, ...]
+    periods: tuple[NamedPeriod, ...]
     numbers: tuple[NumberLink, ...]
 
     @classmethod
@@ -99,7 +99,7 @@ class TableLink:
     better link. ``ignored``: words that are left out.
     """
 
-    table: Table
+    table: StoreTable
     parts: QuestionParts
     named: tuple[Word, ...]
     columns: tuple[tuple[Column, tuple[Word, ...]], ...]
@@ -184,14 +184,14 @@ class TableLink:
         return score - 1.5 * len(self.unlinked)
 
 
-def link_tables(parts: QuestionParts, tables: Sequence[Table]) -> list[TableLink]:
+def link_tables(parts: QuestionParts, tables: Sequence[StoreTable]) -> list[TableLink]:
     """Link a question with each table; the best link first."""
     known = _find_known_words(parts.words, tables)
     links = [link_table(parts, table, known) for table in tables]
     return sorted(links, key=lambda link: (link.score, -len(link.table.columns)), reverse=True)
 
 
-def _find_known_words(words: Sequence[Word], tables: Iterable[Table]) -> frozenset[str]:
+def _find_known_words(words: Sequence[Word], tables: Iterable[StoreTable]) -> frozenset[str]:
     """Return the words that are the name of a table or column: these have no typing error."""
     names = {name for table in tables for name in _names_of(table)}
     names |= {
@@ -204,13 +204,13 @@ def _find_known_words(words: Sequence[Word], tables: Iterable[Table]) -> frozens
     return frozenset(word.folded for word in words if stem(word.folded) in stems)
 
 
-def _names_of(table: Table) -> set[str]:
+def _names_of(table: StoreTable) -> set[str]:
     words = (word for name in table.names for word in words_of(split_name(name)))
     return {word.folded for word in words if not word.asks}
 
 
 def link_table(
-    parts: QuestionParts, table: Table, known: frozenset[str] = frozenset()
+    parts: QuestionParts, table: StoreTable, known: frozenset[str] = frozenset()
 ) -> TableLink:
     """Link a question with one table.
 

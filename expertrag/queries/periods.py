@@ -53,7 +53,7 @@ _BETWEEN_BEGINS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class NamedPeriod:
     """A period that a question names; the days are inclusive ISO 8601.
 
     ``months``: numbers of its months, if no year is named; ``first`` and ``last`` are then "".
@@ -68,12 +68,12 @@ class Period:
     months: tuple[int, ...] = ()
 
 
-def find_periods(question: str, today: date) -> tuple[Period, ...]:
+def find_periods(question: str, today: date) -> tuple[NamedPeriod, ...]:
     """Return the periods in the order in which a question names them; they do not overlap.
 
     :param today: for "this year" and "last month".
     """
-    periods: list[Period] = []
+    periods: list[NamedPeriod] = []
     for find in (_days, _quarters, _months, _relative, _years):
         for period in find(question, today):
             if all(period.end <= other.start or period.start >= other.end for other in periods):
@@ -83,7 +83,7 @@ def find_periods(question: str, today: date) -> tuple[Period, ...]:
     return tuple(_join_ends(question, periods))
 
 
-def _share_year(periods: list[Period]) -> list[Period]:
+def _share_year(periods: list[NamedPeriod]) -> list[NamedPeriod]:
     """Give months without a year the year of the next period: "in May and June 2026"."""
     shared, year = [], ""
     for period in reversed(periods):
@@ -91,7 +91,7 @@ def _share_year(periods: list[Period]) -> list[Period]:
             year = period.first[:4]
         if period.months and year:
             first, last = _days_of(int(year), period.months)
-            period = Period(first, last, period.start, period.end, period.text)
+            period = NamedPeriod(first, last, period.start, period.end, period.text)
         shared.append(period)
     return shared[::-1]
 
@@ -102,13 +102,13 @@ def _days_of(year: int, months: Sequence[int]) -> tuple[str, str]:
     return date(year, months[0], 1).isoformat(), last.isoformat()
 
 
-def _days(question: str, _: date) -> Iterator[Period]:
+def _days(question: str, _: date) -> Iterator[NamedPeriod]:
     for match in re.finditer(_DATE, question):
         if day := date_of(match[0]):
-            yield Period(day, day, match.start(), match.end(), match[0])
+            yield NamedPeriod(day, day, match.start(), match.end(), match[0])
 
 
-def _quarters(question: str, _: date) -> Iterator[Period]:
+def _quarters(question: str, _: date) -> Iterator[NamedPeriod]:
     for pattern, length in ((_QUARTER, 3), (_HALF, 6)):
         for match in pattern.finditer(question):
             name = (match["name"] or "").casefold()
@@ -124,7 +124,7 @@ def _ordinal(name: str) -> int:
     return next((n for word, n in _ORDER.items() if name.startswith(word)), 4)
 
 
-def _months(question: str, _: date) -> Iterator[Period]:
+def _months(question: str, _: date) -> Iterator[NamedPeriod]:
     for match in _ISO_MONTH.finditer(question):
         yield _span(match, match["year"], [int(match["month"])])
     for match in re.finditer(_MONTH, question):
@@ -143,20 +143,20 @@ def _months(question: str, _: date) -> Iterator[Period]:
         yield _span(match, match["year"], [number])
 
 
-def _span(match: re.Match[str], year: str | None, months: list[int]) -> Period:
+def _span(match: re.Match[str], year: str | None, months: list[int]) -> NamedPeriod:
     if year:
         first, last = _days_of(int(year), months)
-        return Period(first, last, match.start(), match.end(), match[0])
-    return Period("", "", match.start(), match.end(), match[0], months=tuple(months))
+        return NamedPeriod(first, last, match.start(), match.end(), match[0])
+    return NamedPeriod("", "", match.start(), match.end(), match[0], months=tuple(months))
 
 
-def _years(question: str, _: date) -> Iterator[Period]:
+def _years(question: str, _: date) -> Iterator[NamedPeriod]:
     for match in _YEAR.finditer(question):
         year = match["year"]
-        yield Period(f"{year}-01-01", f"{year}-12-31", match.start(), match.end(), match[0])
+        yield NamedPeriod(f"{year}-01-01", f"{year}-12-31", match.start(), match.end(), match[0])
 
 
-def _relative(question: str, today: date) -> Iterator[Period]:
+def _relative(question: str, today: date) -> Iterator[NamedPeriod]:
     this_month = today.replace(day=1)
     last_month = (this_month - timedelta(days=1)).replace(day=1)
     next_month = (this_month + timedelta(days=32)).replace(day=1)
@@ -175,10 +175,11 @@ def _relative(question: str, today: date) -> Iterator[Period]:
     }
     for words, (first, last) in spans.items():
         for match in re.finditer(rf"\b(?:{words})\b", question, re.IGNORECASE):
-            yield Period(first.isoformat(), last.isoformat(), match.start(), match.end(), match[0])
+            days = first.isoformat(), last.isoformat()
+            yield NamedPeriod(*days, match.start(), match.end(), match[0])
 
 
-def _join_ends(question: str, periods: list[Period]) -> Iterator[Period]:
+def _join_ends(question: str, periods: list[NamedPeriod]) -> Iterator[NamedPeriod]:
     """Join "from A to B", and open the ends of "before A", "since A"."""
     at = 0
     while at < len(periods):
@@ -189,7 +190,7 @@ def _join_ends(question: str, periods: list[Period]) -> Iterator[Period]:
             if _BETWEEN.match(question[period.end : other.start]) and _BETWEEN_BEGINS.search(
                 before
             ):
-                yield Period(
+                yield NamedPeriod(
                     period.first,
                     other.last,
                     period.start,
@@ -202,7 +203,7 @@ def _join_ends(question: str, periods: list[Period]) -> Iterator[Period]:
         at += 1
 
 
-def _open_end(period: Period, before: str) -> Period:
+def _open_end(period: NamedPeriod, before: str) -> NamedPeriod:
     if not period.first:
         return period
     day = timedelta(days=1)
@@ -218,7 +219,7 @@ def _open_end(period: Period, before: str) -> Period:
     for pattern, open_end in ends:
         if match := pattern.search(before):
             first, last = open_end()
-            return Period(
+            return NamedPeriod(
                 first, last, match.start(), period.end, before[match.start() :] + period.text
             )
     return period

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from expertrag.queries.conditions import (
-    Condition,
+    QueryCondition,
     combinations,
     flag_conditions,
     limit_of,
@@ -18,8 +18,8 @@ from expertrag.queries.conditions import (
     value_conditions,
 )
 from expertrag.queries.linking import TableLink
-from expertrag.queries.targets import Target, find_targets
-from expertrag_index.tables.database import DOCUMENT, Table, TableDatabase, quote
+from expertrag.queries.targets import QueryTarget, find_targets
+from expertrag_index.tables.database import DOCUMENT, StoreTable, TableDatabase, quote
 from expertrag_retriever.types import QuestionScope
 
 MOST_QUERIES = 24
@@ -37,9 +37,9 @@ class TableQuery:
     ``conditions``: what the rows satisfy. ``shown``: columns of ``rows_sql``, without the document.
     """
 
-    table: Table
-    target: Target
-    conditions: tuple[Condition, ...]
+    table: StoreTable
+    target: QueryTarget
+    conditions: tuple[QueryCondition, ...]
     shown: tuple[str, ...]
     currency: str = ""
 
@@ -119,7 +119,7 @@ def find_queries(
 
 
 def _queries(
-    link: TableLink, targets: list[Target], slots: list[list[Condition]]
+    link: TableLink, targets: list[QueryTarget], slots: list[list[QueryCondition]]
 ) -> Iterator[TableQuery]:
     currency = _currency_column(link.table)
     for target in targets:
@@ -132,7 +132,7 @@ def _queries(
             )
 
 
-def _currency_column(table: Table) -> str:
+def _currency_column(table: StoreTable) -> str:
     """Return the column with currencies, if there are several; "" otherwise."""
     for column in table.columns:
         codes = [value for value in column.values if len(value) == 3 and value.isupper()]
@@ -142,7 +142,7 @@ def _currency_column(table: Table) -> str:
 
 
 def _choose_columns(
-    link: TableLink, target: Target, conditions: tuple[Condition, ...]
+    link: TableLink, target: QueryTarget, conditions: tuple[QueryCondition, ...]
 ) -> tuple[str, ...]:
     """Return the columns that tell the rows apart, and those that the question is about."""
     table = link.table

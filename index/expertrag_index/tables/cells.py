@@ -52,7 +52,7 @@ _MAIL = re.compile(r"[A-Z][a-z]{2}, (\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) .*")
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class CellAmount:
     """A number and its unit; "" without one."""
 
     number: int | float
@@ -64,12 +64,12 @@ def month_number(name: str) -> int | None:
     return _MONTHS.get(name.casefold().rstrip("."))
 
 
-def amount_of(cell: Scalar) -> Amount | None:
+def amount_of(cell: Scalar) -> CellAmount | None:
     """Return the number that a cell is; None if it is not one number with at most one unit."""
     if isinstance(cell, bool):
         return None
     if isinstance(cell, int | float):
-        return Amount(cell)
+        return CellAmount(cell)
     match = _NUMBER.fullmatch(cell.strip())
     if match is None or (match["before"] and match["after"]):
         return None
@@ -80,7 +80,7 @@ def amount_of(cell: Scalar) -> Amount | None:
     if plain is None:
         return None
     number = float(plain) if "." in plain else int(plain)
-    return Amount(
+    return CellAmount(
         -number if match["sign"] else number, (match["before"] or match["after"] or "").strip()
     )
 

@@ -53,7 +53,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class StoreTable:
     """A table: its name in SQL, what else it is called, its columns and its number of rows.
 
     ``is_family``: whether a row is a whole document.
@@ -82,10 +82,10 @@ class Rows:
 class TableDatabase:
     """Tables and their rows. Thread-safe; queries can only read."""
 
-    def __init__(self, tables: Iterable[tuple[Table, Sequence[tuple[object, ...]]]]) -> None:
+    def __init__(self, tables: Iterable[tuple[StoreTable, Sequence[tuple[object, ...]]]]) -> None:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._lock = threading.Lock()
-        self.tables: tuple[Table, ...] = ()
+        self.tables: tuple[StoreTable, ...] = ()
         for table, rows in tables:
             names = ", ".join(map(quote, (*(column.name for column in table.columns), DOCUMENT)))
             self._connection.execute(f"CREATE TABLE {quote(table.name)} ({names})")
@@ -108,7 +108,7 @@ class TableDatabase:
         typed += [_type_table(table, taken, is_family=True) for table in families]
         return cls(typed)
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> StoreTable | None:
         """Return a table by its name in SQL; None if there is none."""
         return next((table for table in self.tables if table.name == name), None)
 
@@ -188,7 +188,7 @@ def _text_tables(documents: Iterable[TextDocument]) -> list[RawTable]:
 
 def _type_table(
     raw: RawTable, taken: set[str], *, is_family: bool = False
-) -> tuple[Table, list[tuple[object, ...]]]:
+) -> tuple[StoreTable, list[tuple[object, ...]]]:
     """Give a table a name and its columns types; returns it with its rows."""
     names = list(dict.fromkeys(name for _, row in raw.rows for name in row))[:_MOST_COLUMNS]
     names = _distinct_names(names)
@@ -200,7 +200,7 @@ def _type_table(
         typed.append(cells)
     ids = [identifier for identifier, _ in raw.rows]
     rows = list(zip(*typed, ids, strict=True))
-    table = Table(_name(raw.names, taken), raw.names, tuple(columns), len(rows), is_family)
+    table = StoreTable(_name(raw.names, taken), raw.names, tuple(columns), len(rows), is_family)
     return table, rows
 
 

@@ -21,9 +21,9 @@ from expertrag_retriever.gate.background import BACKGROUND
 from expertrag_retriever.gate.coverage import (
     DEFAULT,
     QUANTILES,
-    Coverage,
     SignalContrast,
     Spread,
+    TermCoverage,
     dump_coverage,
     nearness,
 )
@@ -71,7 +71,7 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
         _nearness(unrelated.similarity, among),
     ]
     quantiles = np.quantile(about.similarity, np.linspace(0.0, 1.0, QUANTILES))
-    coverage = Coverage(
+    coverage = TermCoverage(
         nearness=_contrast(near[0], near[1], DEFAULT.nearness),
         terms=_contrast(about.terms, unrelated.terms, DEFAULT.terms),
         quantiles=tuple(quantiles.round(6).tolist()),

@@ -56,7 +56,7 @@ class SignalContrast:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coverage:
+class TermCoverage:
     """The calibration of a store.
 
     ``nearness`` is the contrast of :func:`nearness`. ``quantiles`` of the similarity of its
@@ -83,7 +83,7 @@ class Coverage:
 
 # Nearness: means over squad2, hotpotqa, popqa, pubmedqa and tatqa with minilm-domains; the others:
 # over squad2, fiqa_small, tatqa, policyqa, cranfield and pubmedqa with all-MiniLM-L6-v2.
-DEFAULT = Coverage(
+DEFAULT = TermCoverage(
     nearness=SignalContrast(Spread(0.55, 0.13), Spread(0.13, 0.10), min_deviation=0.05),
     terms=SignalContrast(Spread(0.75, 0.15), Spread(0.55, 0.25), min_deviation=0.10),
     quantiles=tuple(np.linspace(0.18, 0.78, QUANTILES).tolist()),
@@ -99,7 +99,7 @@ def nearness(similarity: float, background_similarity: float) -> float:
     return similarity - BACKGROUND_WEIGHT * max(background_similarity, 0.0)
 
 
-def dump_coverage(coverage: Coverage) -> Mapping[str, JSON]:
+def dump_coverage(coverage: TermCoverage) -> Mapping[str, JSON]:
     """Return a calibration as JSON; vectors as base64 of int8, 25 kB for 48 vectors of 384."""
     codes = np.round(coverage.background * _INT8_MAX).astype(np.int8)  # [B, D]
     return {
@@ -110,14 +110,14 @@ def dump_coverage(coverage: Coverage) -> Mapping[str, JSON]:
     }
 
 
-def read_coverage(calibration: Mapping[str, JSON], dimension: int) -> Coverage:
+def read_coverage(calibration: Mapping[str, JSON], dimension: int) -> TermCoverage:
     """Read a manifest's ``calibration`` for vectors of length D; the defaults if it has none."""
     stored = calibration.get("coverage")
     if not stored:
         return DEFAULT
     fields = cast("Mapping[str, JSON]", stored)
     codes = np.frombuffer(base64.b64decode(cast("str", fields["background"])), np.int8)
-    return Coverage(
+    return TermCoverage(
         # a store built by an earlier version has only the similarities
         nearness=_read_contrast(fields["nearness"]) if "nearness" in fields else DEFAULT.nearness,
         terms=_read_contrast(fields["terms"]),

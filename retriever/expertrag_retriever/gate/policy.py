@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from expertrag_retriever.gate.constants import GateConstants
-from expertrag_retriever.gate.coverage import Coverage, nearness
+from expertrag_retriever.gate.coverage import TermCoverage, nearness
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
@@ -27,14 +27,16 @@ class BenefitEstimate:
 def estimate(
     prefill: PrefillSignals | None,
     store: StoreSignals | None,
-    coverage: Coverage,
+    coverage: TermCoverage,
     constants: GateConstants,
 ) -> BenefitEstimate:
     """Estimate both probabilities; a missing signal is replaced by its prior."""
     return BenefitEstimate(_p_documents(store, coverage, constants), _p_correct(prefill, constants))
 
 
-def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: GateConstants) -> float:
+def _p_documents(
+    store: StoreSignals | None, coverage: TermCoverage, constants: GateConstants
+) -> float:
     if store is None:
         return _logistic(constants.prior_logit)
     limit = constants.max_term_evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag_index.tables.cells import Amount, amount_of, date_of, month_number
+from expertrag_index.tables.cells import CellAmount, amount_of, date_of, month_number
 from expertrag_index.types import Scalar
 
 
@@ -24,7 +24,7 @@ from expertrag_index.types import Scalar
     ],
 )
 def test_amounts(cell: Scalar, number: float, unit: str) -> None:
-    assert amount_of(cell) == Amount(number, unit)
+    assert amount_of(cell) == CellAmount(number, unit)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from expertrag_index.types import TermStatistics
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import (
-    Coverage,
     SignalContrast,
     Spread,
+    TermCoverage,
     dump_coverage,
     read_coverage,
 )
@@ -20,7 +20,7 @@ from expertrag_retriever.gate.policy import estimate
 from expertrag_retriever.gate.terms import term_coverage
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
-COVERAGE = Coverage(
+COVERAGE = TermCoverage(
     nearness=SignalContrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05),
     terms=SignalContrast(Spread(0.8, 0.2), Spread(0.4, 0.2), min_deviation=0.1),
     quantiles=(0.2, 0.4, 0.8),
