@@ -56,8 +56,8 @@ def make_contracts(count: int, seed: int = 0) -> Iterator[tuple[str, ContractVal
         amount = _amount(fee, currency, number, german=german)
         form = rng.choice(_GERMAN if german else _ENGLISH)
         text = form.format(party=rng.choice(_PARTIES), fee=amount, notice=notice, **days)
-        iso = (day.isoformat() for day in (signed, start, end))
-        yield text, ContractValues(*iso, Decimal(fee), currency, notice)
+        first, second, third = (day.isoformat() for day in (signed, start, end))
+        yield text, ContractValues(first, second, third, Decimal(fee), currency, notice)
 
 
 def _in_english(day: datetime.date, form: int) -> str:

@@ -97,7 +97,7 @@ def fitted(train: Sequence[ScopedQuestion], bounding: Sequence[ScopedQuestion]) 
     """Fit, and choose the bounds on real lookups."""
     target = [SCOPES.index(each.scope) for each in train]
     weights = fit.fit(fit.matrix([each.text for each in train]), target)
-    most = {
+    most: dict[QuestionScope, float] = {
         scope: MOST_TWO_HOPS if scope is QuestionScope.TWO_HOPS else MOST_TAKEN for scope in OTHERS
     }
     lookups = fit.predict(weights, [each.text for each in bounding])
@@ -171,7 +171,7 @@ def _accepted(weights: ScopeWeights, asked: Sequence[ScopedQuestion]) -> list[Qu
 
 
 def _kept(values: Sequence[bool], kept: Sequence[bool]) -> list[float]:
-    return np.array(values, float)[np.array(kept, bool)].tolist()
+    return [float(value) for value, keep in zip(values, kept, strict=True) if keep]
 
 
 def _many(count: int) -> dict[QuestionScope, int]:
