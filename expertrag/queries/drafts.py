@@ -15,7 +15,7 @@ from expertrag.queries.conditions import NO, YES, QueryCondition
 from expertrag.queries.linking import TableLink
 from expertrag.queries.query import TableQuery
 from expertrag.queries.targets import QueryTarget
-from expertrag.queries.vocabulary import fold, same_word, words_of
+from expertrag.queries.vocabulary import Word, fold, same_word, words_of
 from expertrag_index.tables.cells import date_of
 from expertrag_index.tables.database import Column, StoreTable, quote
 
@@ -94,13 +94,24 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
     target = _read_target(match, table)
     if target is None:
         return None
-    if not _is_grounded(match["where"] or "", link):
+    where = match["where"] or ""
+    if not (_is_grounded(where, link) and _uses_values(where, link)):
         return None
     conditions = (QueryCondition(f"({match['where']})", ""),) if match["where"] else ()
     shown = _read_columns(match["what"], table) or [column.name for column in table.columns[:3]]
     if target.group and target.group not in shown:
         shown = [target.group, *shown]
     return TableQuery(table, target, conditions, tuple(shown[:6]))
+
+
+def _uses_values(where: str, link: TableLink) -> bool:
+    """Return whether a condition has every value that the question names without doubt."""
+    by_words: dict[tuple[Word, ...], list[str]] = {}
+    for one in link.values:
+        if one.exact and not all(word.asks for word in one.words):
+            by_words.setdefault(one.words, []).append(one.value)
+    folded = fold(where)
+    return all(any(fold(value) in folded for value in values) for values in by_words.values())
 
 
 def _is_grounded(where: str, link: TableLink) -> bool:

@@ -92,8 +92,9 @@ def run_question(
     if draft is not None:
         essence = _essence(draft, scope, database)
         agreed = essence in readings
-        query = readings.get(essence, draft)
-        readings[essence] = query
+        readings.setdefault(essence, draft)
+        if agreed or query is None or database.run(draft.rows_sql).rows:
+            query = readings[essence]
     if query is None:
         return None
     return QueryResult(
