@@ -99,9 +99,9 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
         return None
     conditions = (QueryCondition(f"({match['where']})", ""),) if match["where"] else ()
     shown = _read_columns(match["what"], table) or [column.name for column in table.columns[:3]]
-    if target.group and target.group not in shown:
-        shown = [target.group, *shown]
-    return TableQuery(table, target, conditions, tuple(shown[:6]))
+    wanted = (target.group, target.measure)
+    shown += [name for name in wanted if name and name not in shown]
+    return TableQuery(table, target, conditions, tuple(shown))
 
 
 def _uses_values(where: str, link: TableLink) -> bool:
