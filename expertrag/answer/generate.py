@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator as Yielding
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
+from expertrag.answer.hops import ANSWER, ask_instead, split_question
 from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.scan.scanner import Scanner
@@ -34,7 +35,7 @@ from expertrag.api.events import (
 )
 from expertrag.api.folding import join_deltas
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import FinishReason, GateMode
+from expertrag.api.types import FinishReason, GateMode, Passage, QuestionScope
 from expertrag.grounding.wording import wording
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.wording import warn_incomplete
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from expertrag.runtime.meter import Meter
 
 Events = Yielding[AnswerEvent, None, None]
+
+FIRST_HOP = 3
+"""Passages that the first part of a question of two hops is answered from."""
 
 _MAY_BE_WRONG = "The answer is not sure enough."
 
@@ -102,9 +106,13 @@ class Answering:
                 else:
                     yield event
             return
+        context, first = self._take_first_hop(context)
         request, meter = context.request, context.meter
         draft = partial(self.sessions.draft, context)
         gathered = gather_passages(context, self._reranker, draft)
+        if first:
+            best = *gathered.passages[: request.k - len(first)], *first
+            gathered = replace(gathered, result=replace(gathered.result, passages=best))
         strict = request.mode is GateMode.STRICT
         if not gathered.passages:
             yield PassagesEvent((), gathered.result.generation)
@@ -130,6 +138,23 @@ class Answering:
                 yield from self._answer_strictly(context, reading, p_sufficient)
             else:
                 yield from self._answer_with_citations(context, reading)
+
+    def _take_first_hop(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]]:
+        """Answer the first part of a question of two hops; return the context of the second part.
+
+        :returns: also the passage that the first part was answered from; none for other questions.
+        """
+        if context.scope is not QuestionScope.TWO_HOPS or context.request.steps > 1:
+            return context, ()
+        parts = split_question(context, self._generator)
+        if parts is None:
+            return context, ()
+        first = ask_instead(context, parts[0])
+        found = gather_passages(first, self._reranker, lambda _: "").passages[:FIRST_HOP]
+        answer = self.sessions.draft(first, found).strip(" .") if found else ""
+        if not answer:
+            return context, ()
+        return ask_instead(context, parts[1].replace(ANSWER, answer)), found[:1]
 
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
         """Answer from a table, from all documents of a family, or about a whole document.

@@ -28,7 +28,6 @@ from expertrag.answer.gate_signals import base_encoder
 from expertrag.answer.generate import Answering
 from expertrag.answer.internal import is_internal
 from expertrag.answer.pipeline_models import PipelineModels
-from expertrag.answer.portions import SEVERAL
 from expertrag.answer.read import QuestionReader
 from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.rerank import rank_texts
@@ -304,8 +303,7 @@ class Pipeline(StoreAccess):
                     self._decider.record_cost(decision, meter.usage())
                     return
             meter.count(session)
-            # the probability that an answer from several passages is right was never fitted
-            if self._decider.is_strict(decision) and context.scope not in SEVERAL:
+            if self._decider.is_strict(decision):
                 strict = replace(context.request, mode=GateMode.STRICT)
                 context = replace(context, request=strict, internal=is_internal(decision))
             with closing(self._answering.answer_open_book(context)) as events:

@@ -109,12 +109,9 @@ class Sessions:
         contrast = sampling.contrast
         bare = prompt_of(()) if contrast and contrast.weak is WeakSide.NO_PASSAGES else None
 
-        # the doubt of a prompt for several passages was never fitted: it withholds only in STRICT
-        doubts = context.scope not in SEVERAL or request.mode is GateMode.STRICT
-
         def begin(shown: Sequence[Passage]) -> Session:
             return self._begin(
-                context, prompt_of(shown), sampling, from_passages=doubts, without_passages=bare
+                context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
         if reads_in_portions(self._reading, context, passages, begun=begun):
