@@ -12,8 +12,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expertrag.answer.question_set import ONE_FACT
-from expertrag.api.types import Sampling
+from expertrag.answer.question_set import ONE_FACT, QuestionSet
+from expertrag.answer.scope import recognise_scope
+from expertrag.api.types import QuestionScope, Sampling
 from expertrag.llm.base import Message
 from expertrag.llm.prompt import INSTRUCT
 
@@ -28,13 +29,20 @@ _EXAMPLES = (
         "First: Who is the author of the holiday policy?\nThen: Who is the manager of {answer}?",
     ),
     (
-        "Which office does the owner of the printer contract work in?",
-        "First: Who is the owner of the printer contract?\n"
-        "Then: Which office does {answer} work in?",
+        "In which town does the owner of the printer contract live?",
+        "First: Who is the owner of the printer contract?\nThen: In which town does {answer} live?",
     ),
     (
-        "When was the director of the film Silent Harbour born?",
-        "First: Who is the director of the film Silent Harbour?\nThen: When was {answer} born?",
+        "Whom does the driver of the red van report to?",
+        "First: Who is the driver of the red van?\nThen: Whom does {answer} report to?",
+    ),
+    (
+        "Who trains the player that scored the last goal?",
+        "First: Who scored the last goal?\nThen: Who trains {answer}?",
+    ),
+    (
+        "When was the actor whom the radio praised for his Hamlet born?",
+        "First: Which actor did the radio praise for his Hamlet?\nThen: When was {answer} born?",
     ),
     (
         "Welche Sprachen spricht die Person, die den Preis gewonnen hat?",
@@ -62,6 +70,8 @@ def split_question(context: AnswerContext, generator: Generator) -> tuple[str, s
     match = _PARTS.match(text)
     if match is None or match["then"].count(ANSWER) != 1:
         return None
+    if len(match["first"]) >= len(context.request.question):  # it is the whole question again
+        return None
     return match["first"], match["then"]
 
 
@@ -71,3 +81,13 @@ def ask_instead(context: AnswerContext, question: str) -> AnswerContext:
     asked = replace(context.asked, question=question, vectors=vectors)
     request = replace(context.request, question=question)
     return replace(context, request=request, asked=asked, asks_about=ONE_FACT)
+
+
+def ask_again(context: AnswerContext) -> AnswerContext:
+    """Return the context of a question that has two hops itself."""
+    return replace(context, asks_about=QuestionSet(QuestionScope.TWO_HOPS))
+
+
+def is_two_hops(question: str) -> bool:
+    """Return whether a question has two hops."""
+    return recognise_scope(question).accepted is QuestionScope.TWO_HOPS
