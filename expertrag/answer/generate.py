@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
-from expertrag.answer.hops import ANSWER, ask_again, ask_instead, is_two_hops, split_question
+from expertrag.answer.hops import ANSWER, ask_instead, name_in, split_question
 from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.scan.scanner import Scanner
@@ -139,12 +139,9 @@ class Answering:
             else:
                 yield from self._answer_with_citations(context, reading)
 
-    def _take_first_hop(
-        self, context: AnswerContext, *, again: bool = False
-    ) -> tuple[AnswerContext, Sequence[Passage]]:
+    def _take_first_hop(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]]:
         """Answer the first part of a question of two hops; return the context of the second part.
 
-        :param again: whether the question is itself the second part of another one.
         :returns: also the passage that the first part was answered from; none for other questions.
         """
         if context.scope is not QuestionScope.TWO_HOPS or context.request.steps > 1:
@@ -154,14 +151,10 @@ class Answering:
             return context, ()
         first = ask_instead(context, parts[0])
         found = gather_passages(first, self._reranker, lambda _: "").passages[:FIRST_HOP]
-        answer = self.sessions.draft(first, found).strip(" .") if found else ""
+        answer = name_in(self.sessions.draft(first, found)) if found else ""
         if not answer:
             return context, ()
-        second = ask_instead(context, parts[1].replace(ANSWER, answer))
-        if is_two_hops(second.request.question) and not again:
-            third, further = self._take_first_hop(ask_again(second), again=True)
-            return third, (*further, *found[:1])
-        return second, found[:1]
+        return ask_instead(context, parts[1].replace(ANSWER, answer)), found[:1]
 
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
         """Answer from a table, from all documents of a family, or about a whole document.

@@ -12,9 +12,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expertrag.answer.question_set import ONE_FACT, QuestionSet
-from expertrag.answer.scope import recognise_scope
-from expertrag.api.types import QuestionScope, Sampling
+from expertrag.answer.question_set import ONE_FACT
+from expertrag.api.types import Sampling
 from expertrag.llm.base import Message
 from expertrag.llm.prompt import INSTRUCT
 
@@ -83,11 +82,6 @@ def ask_instead(context: AnswerContext, question: str) -> AnswerContext:
     return replace(context, request=request, asked=asked, asks_about=ONE_FACT)
 
 
-def ask_again(context: AnswerContext) -> AnswerContext:
-    """Return the context of a question that has two hops itself."""
-    return replace(context, asks_about=QuestionSet(QuestionScope.TWO_HOPS))
-
-
-def is_two_hops(question: str) -> bool:
-    """Return whether a question has two hops."""
-    return recognise_scope(question).accepted is QuestionScope.TWO_HOPS
+def name_in(answer: str) -> str:
+    """Return the name in an answer: "Ada Lund" of "Ada Lund is the author."."""
+    return re.split(r"\s+(?:is|was|are|ist|war)\s", answer.strip(" ."), maxsplit=1)[0]
