@@ -1,7 +1,7 @@
 """Split a question of two hops: answer the first part, then ask the second part with that answer.
 
-"Who is the manager of the author of the plan?" is "Who is the author of the plan?" and then "Who is
-the manager of Ada Lund?". The language model writes the two parts; each is a question about one
+"Who is the manager of the author of the plan?" becomes "Who is the author of the plan?". Then it is
+"Who is the manager of Ada Lund?". The language model writes the two parts; each is a question about one
 fact, which it reads well.
 """
 

@@ -35,7 +35,7 @@ from expertrag.answer.search import retrieve_passages
 from expertrag.api import validation
 from expertrag.api.access import Access
 from expertrag.api.embed import Embeddings
-from expertrag.api.events import AnswerEvent, DoneEvent, GateEvent
+from expertrag.api.events import AnswerEvent, DoneEvent, GateEvent, TableEvent
 from expertrag.api.info import IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.turns import Turn
@@ -340,6 +340,8 @@ def _record(
             if adapter:
                 event = replace(event, model=f"{event.model}@{adapter}")
             entry.finish(event)
+        elif isinstance(event, TableEvent):
+            entry.record_table(event)
         yield event
 
 

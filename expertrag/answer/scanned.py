@@ -54,7 +54,8 @@ def answer_by_scan(context: AnswerContext, scanner: Scanner) -> Iterator[AnswerE
     result = yield from scanner.stream(context, scope)
     cited = dict(_find_passages(index, result.matched[:MOST_PASSAGES]))
     table, coverage = to_table(result, scope)
-    yield PassagesEvent(tuple(one.passage for one in cited.values()), index.generation)
+    if cited:
+        yield PassagesEvent(tuple(one.passage for one in cited.values()), index.generation)
     yield TableEvent(table, coverage)
     strict = context.request.mode is GateMode.STRICT
     if strict and coverage.complete is not True and scope is not QuestionScope.LIST:

@@ -66,7 +66,8 @@ def answer_from_table(context: AnswerContext, result: QueryResult) -> Iterator[A
     decimals = count_decimals(result.query, database) if result.query.target.measure else 0
     passages = _passages(index, result)
     coverage = to_coverage(result, database)
-    yield PassagesEvent(passages, index.generation)
+    if passages:
+        yield PassagesEvent(passages, index.generation)
     if coverage.complete is not True and request.mode is GateMode.STRICT and not _lists(result):
         yield TableEvent(to_table(result), coverage)
         yield DeltaEvent(ABSTENTION)
