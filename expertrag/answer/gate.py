@@ -104,8 +104,8 @@ class Decider:
         bundle = self._gate.current() if self._gate else None
         if context.asked.about_conversation:
             decision = GateDecision(GateAction.CLOSED_BOOK, context.mode, ABOUT_CONVERSATION)
-        elif context.asks_about.name and context.mode is GateMode.AUTO:
-            decision = self._decide_by_set(context.asks_about, bundle)
+        elif self._is_about_set(context):
+            decision = self._decide_by_set(context.asks_about)
         elif context.mode is GateMode.AUTO:
             decision = self._decide_by_signals(context, answer, bundle, least_doubt)
         else:
@@ -156,10 +156,13 @@ class Decider:
             signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
             return float(bundle.sufficiency.probability([signals])[0])
 
-    def _decide_by_set(self, about: QuestionSet, bundle: GateBundle | None) -> GateDecision:
+    def _is_about_set(self, context: AnswerContext) -> bool:
+        """Return whether a question names a set of the store, and no budget decides."""
+        named = bool(context.asks_about.name) and context.mode is GateMode.AUTO
+        return named and self._policy.target_rate is None and context.request.threshold is None
+
+    def _decide_by_set(self, about: QuestionSet) -> GateDecision:
         """Retrieve: the question names a table of the store, or a family of its documents."""
-        if (budget := self._rate_controller(bundle)) is not None:
-            budget.observe(retrieved=True)
         kind = "table" if about.table else "documents"
         reason = f"The question is about the {kind} “{about.name}”, counted as a whole."
         return GateDecision(GateAction.RETRIEVE, GateMode.AUTO, reason)

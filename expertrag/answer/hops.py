@@ -1,8 +1,8 @@
 """Split a question of two hops: answer the first part, then ask the second part with that answer.
 
 "Who is the manager of the author of the plan?" becomes "Who is the author of the plan?". Then it is
-"Who is the manager of Ada Lund?". The language model writes the two parts; each is a question about one
-fact, which it reads well.
+"Who is the manager of Ada Lund?". The language model writes the two parts. Each of them is a
+question about one fact, which it reads well.
 """
 
 from __future__ import annotations
