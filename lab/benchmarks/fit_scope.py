@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import results_file
 from reader_figures import HEADER, Figure, mean
 from scope_questions import MATERIAL, real_questions, written_questions
