@@ -13,7 +13,18 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 
 ROOT = Path(expertrag.__file__).parent
-SERVING = {"answer", "api", "audit", "conversation", "grounding", "llm", "runtime", "stores"}
+SERVING = {
+    "answer",
+    "api",
+    "audit",
+    "conversation",
+    "grounding",
+    "llm",
+    "models",
+    "queries",
+    "runtime",
+    "stores",
+}
 """Packages that a question may enter on its way through the pipeline."""
 
 

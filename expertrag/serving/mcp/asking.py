@@ -177,7 +177,7 @@ def _progress(event: AnswerEvent) -> str:
             return f"read {done} of {total} documents"
         case PassagesEvent(passages):
             return f"found {len(passages)} passages"
-        case TableEvent(table):
+        case TableEvent(table) if table.columns:
             return f"counted {len(table.rows)} rows"
         case _:
             return "writing"

@@ -88,6 +88,12 @@ def _expenses(ask: Asking) -> None:
         "How many expenses were filed by Amara Bell?",
         sum(x.employee == "Amara Bell" for x in EXPENSES),
     )
+    _more_expenses(ask)
+
+
+def _more_expenses(ask: Asking) -> None:
+    ask.basis = TABLE
+    everyone = [(name,) for name in _spent("GBP")]
     ask.count(
         "How many expense rows are above 500 and in GBP?",
         sum(x.amount > 500 and x.currency == "GBP" for x in EXPENSES),
@@ -278,6 +284,11 @@ def _contracts(ask: Asking) -> None:
     )
     cheapest = extreme(CONTRACTS, lambda c: c.monthly_fee, least=True)
     ask.most("Which contract is the cheapest per month?", _party(cheapest), every)
+    _more_contracts(ask)
+
+
+def _more_contracts(ask: Asking) -> None:
+    ask.basis = PROSE
     ask.total(
         "Sum of the monthly fees of contracts that end before 1 July 2026?",
         sum(c.monthly_fee for c in CONTRACTS if c.end < date(2026, 7, 1)),

@@ -29,9 +29,9 @@ from many.prose import (
 from many.question import Files
 
 
-def write() -> Files:
-    """Write the files of the folder."""
-    result = {
+def _list_tables() -> Files:
+    """Return the files with tables."""
+    return {
         "finance/expenses-2025.csv": files.delimited(
             ("id", "date", "employee", "category", "currency", "amount", "note"),
             [
@@ -66,6 +66,11 @@ def write() -> Files:
         ),
         "policies/old/returns counter sheet.txt": files.text(OLD_RETURNS),
     }
+
+
+def write() -> Files:
+    """Write the files of the folder."""
+    result = dict(_list_tables())
     for incident in INCIDENTS:
         slug = incident.title.lower().replace(" ", "-")
         result[f"incidents/{incident.id}-{slug}.md"] = _incident(incident)

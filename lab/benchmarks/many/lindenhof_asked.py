@@ -223,6 +223,13 @@ def _vertraege(ask: Asking) -> None:
         _haeuser(v for v in VERTRAEGE if v.pauschale > 20_000),
         every,
     )
+    _more_vertraege(ask)
+
+
+def _more_vertraege(ask: Asking) -> None:
+    every = _haeuser(VERTRAEGE)
+    by_name = {v.haus: v for v in VERTRAEGE}
+    ask.language = PLAIN
     ask.count(
         "How many contracts expire in 2027 or later?", sum(v.ende.year >= 2027 for v in VERTRAEGE)
     )

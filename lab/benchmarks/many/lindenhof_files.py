@@ -31,9 +31,9 @@ from many.prose import (
 from many.question import Files
 
 
-def write() -> Files:
-    """Write the files of the folder."""
-    result = {
+def _list_tables() -> Files:
+    """Return the files with tables."""
+    return {
         "Finanzen/Reisekosten 2025.csv": files.delimited(
             ("Beleg", "Datum", "Mitarbeiter", "Kostenart", "Betrag", "Währung"),
             [
@@ -63,6 +63,11 @@ def write() -> Files:
         ),
         "Richtlinien/Archiv/Urlaub (Aushang).txt": files.text(ALTE_URLAUBSREGELUNG),
     }
+
+
+def write() -> Files:
+    """Write the files of the folder."""
+    result = dict(_list_tables())
     for geraet in GERAETE:
         result[f"Geräte/{geraet.name}.md"] = _geraet(geraet)
     for number, vertrag in enumerate(VERTRAEGE):

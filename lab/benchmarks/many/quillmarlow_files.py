@@ -35,9 +35,8 @@ from office_markup import blocks
 from office_pages import pdf
 
 
-def write() -> Files:
-    """Write the files of the folder."""
-    result = {
+def _list_tables() -> Files:
+    return {
         "Rent roll.xlsx": files.workbook(
             {
                 "Units": (
@@ -86,6 +85,11 @@ def write() -> Files:
         ),
         "Office/cupboard/parking sign.txt": files.text(OLD_PARKING),
     }
+
+
+def write() -> Files:
+    """Write the files of the folder."""
+    result = dict(_list_tables())
     for inspection in INSPECTIONS:
         name = f"Inspections/{inspection.number} {inspection.building}.md"
         result[name] = _inspection(inspection)

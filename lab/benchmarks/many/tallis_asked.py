@@ -250,6 +250,12 @@ def _agreements(ask: Asking) -> None:
         sum(a.records for a in AGREEMENTS if a.country == "France"),
         typos=True,
     )
+    _more_agreements(ask)
+
+
+def _more_agreements(ask: Asking) -> None:
+    ask.basis = PROSE
+    every = _partners(AGREEMENTS)
     ask.most(
         "Which agreement ends last?", _partners([extreme(AGREEMENTS, lambda a: a.ends)])[0], every
     )

@@ -31,9 +31,9 @@ from office_markup import blocks
 from office_ooxml import word
 
 
-def write() -> Files:
-    """Write the files of the folder."""
-    result = {
+def _list_tables() -> Files:
+    """Return the files with tables."""
+    return {
         "procurement/orders.tsv": files.delimited(
             ("Order", "Date", "Group", "Item", "Vendor", "Amount", "Currency"),
             [
@@ -69,6 +69,11 @@ def write() -> Files:
         "noticeboard/purchasing.txt": files.text(OLD_PURCHASING),
         "strategy/strategy-2030.html": _strategy(),
     }
+
+
+def write() -> Files:
+    """Write the files of the folder."""
+    result = dict(_list_tables())
     for member in STAFF:
         result[f"people/{_slug(member.name)}.md"] = _member(member)
     for number, agreement in enumerate(AGREEMENTS):
