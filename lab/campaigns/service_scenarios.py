@@ -235,6 +235,9 @@ SCENARIOS: dict[str, Scenario] = {
     "always": lambda doors: doors.stream(_asked("ALWAYS", steps=2)),
     "auto": lambda doors: doors.stream(_asked("AUTO")),
     "strict": lambda doors: doors.stream(_asked("STRICT")),
+    "list": lambda doors: doors.stream(_asked("ALWAYS", scope="QUESTION_SCOPE_LIST")),
+    "two hops": lambda doors: doors.stream(_asked("ALWAYS", scope="QUESTION_SCOPE_TWO_HOPS")),
+    "document": lambda doors: doors.stream(_asked("ALWAYS", scope="QUESTION_SCOPE_DOCUMENT")),
     "whole": lambda doors: doors.call(
         doors.stubs.answer.Answer, answer_pb2.AnswerRequest(question=_asked("ALWAYS"))
     ),

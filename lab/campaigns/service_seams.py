@@ -186,7 +186,9 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.gate_signals": frozenset(
         ["domain_signals", "draft_features", "join_deltas", "truncate_draft"]
     ),
-    "expertrag.answer.generate": frozenset(["search_for_gate"]),
+    # also of a store with tables, and of a model that reads documents and splits questions
+    "expertrag.answer.generate": frozenset(["search_for_gate", "answer_by_scan"])
+    | {"answer_from_table", "query_table", "ask_instead", "name_in"},
     "expertrag.answer.ground": frozenset(["log_odds", "read_again"]),
     "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},
