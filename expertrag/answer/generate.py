@@ -150,11 +150,11 @@ class Answering:
         if parts is None:
             return context, ()
         first = ask_instead(context, parts[0])
-        found = gather_passages(first, self._reranker, lambda _: "").passages[:FIRST_HOP]
-        answer = name_in(self.sessions.draft(first, found)) if found else ""
+        passages = gather_passages(first, self._reranker, lambda _: "").passages[:FIRST_HOP]
+        answer = name_in(self.sessions.draft(first, passages)) if passages else ""
         if not answer:
             return context, ()
-        return ask_instead(context, parts[1].replace(ANSWER, answer)), found[:1]
+        return ask_instead(context, parts[1].replace(ANSWER, answer)), passages[:1]
 
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
         """Answer from a table, from all documents of a family, or about a whole document.

@@ -43,18 +43,18 @@ ONE_FACT = QuestionSet(QuestionScope.LOOKUP)
 """What a question about no set is about."""
 
 
-def find_set(request: AnswerRequest, scope: QuestionScope, index: Index) -> QuestionSet:
+def find_set(request: AnswerRequest, index: Index) -> QuestionSet:
     """Find the table, or the family of documents, that a question about a set is about.
 
     A question that may be about a set is taken for one if a table or a family is named. A question
     whose answer must follow a constraint is not.
 
-    :param request: has the question as it stands alone.
-    :param scope: what the question asks, as recognised or as the caller says.
+    :param request: has the question as it stands alone; its scope is recognised if it has none.
     """
-    likely, probability = scope, 1.0
+    recognised = recognise_scope(request.question)
+    scope, probability = request.scope or recognised.accepted, 1.0
+    likely = scope
     if not is_set(scope) and request.scope is None:
-        recognised = recognise_scope(request.question)
         likely = max(SETS, key=recognised.probabilities.__getitem__)
         probability = recognised.probabilities[likely]
     if not is_set(likely) or probability < LIKELY_SET or request.sampling.constraint is not None:

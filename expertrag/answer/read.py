@@ -16,7 +16,6 @@ from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
 from expertrag.answer.question_set import ONE_FACT, find_set
-from expertrag.answer.scope import recognise_scope
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
@@ -70,8 +69,7 @@ class QuestionReader:
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
         asks_about = ONE_FACT
         if request.mode is not GateMode.NEVER and not asked.about_conversation:
-            scope = request.scope or recognise_scope(asked.question).accepted
-            asks_about = find_set(request, scope, call.view.index)
+            asks_about = find_set(request, call.view.index)
         return AnswerContext(
             request,
             asked,

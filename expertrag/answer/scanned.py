@@ -11,32 +11,16 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.scan.result import ScannedDocument, ScanResult
 from expertrag.answer.scan.totals import Total, to_table, totals, write_normal
-from expertrag.api.events import (
-    AnswerEvent,
-    CitationEvent,
-    DeltaEvent,
-    DoneEvent,
-    PassagesEvent,
-    TableEvent,
-)
-from expertrag.api.types import (
-    Citation,
-    FinishReason,
-    GateMode,
-    Passage,
-    QuestionScope,
-)
-from expertrag.llm.prompt import ABSTENTION
-from expertrag.queries.wording import LISTED, format_number, warn_incomplete
+from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
+from expertrag.api.types import Citation, Passage, QuestionScope
+from expertrag.queries.wording import LISTED, format_number
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
     from expertrag.answer.scan.scanner import Scanner
+    from expertrag.api.events import AnswerEvent
     from expertrag_index.store.index import Index
-
-MOST_PASSAGES = 20
-"""Most documents whose passages come with an answer; the table names all of its documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +38,15 @@ def answer_by_scan(context: AnswerContext, scanner: Scanner) -> Iterator[AnswerE
     result = yield from scanner.stream(context, scope)
     cited = dict(_find_passages(index, result.matched[:MOST_PASSAGES]))
     table, coverage = to_table(result, scope)
-    if cited:
-        yield PassagesEvent(tuple(one.passage for one in cited.values()), index.generation)
-    yield TableEvent(table, coverage)
-    strict = context.request.mode is GateMode.STRICT
-    if strict and coverage.complete is not True and scope is not QuestionScope.LIST:
-        yield DeltaEvent(ABSTENTION)
-        yield DoneEvent(FinishReason.ABSTAINED, unsupported_reason=coverage.reason)
-        return
-    head = _write_head(result, scope)
-    bullets = _write_bullets(result.matched)
-    yield DeltaEvent("\n".join([head, *bullets]))
-    yield from map(CitationEvent, _citations(head, bullets, result.matched, cited))
-    reason = warn_incomplete(coverage)
-    yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True, unsupported_reason=reason)
+    head, bullets = _write_head(result, scope), _write_bullets(result.matched)
+    answer = SetAnswer(
+        tuple(one.passage for one in cited.values()),
+        table,
+        coverage,
+        "\n".join([head, *bullets]),
+        tuple(_citations(head, bullets, result.matched, cited)),
+    )
+    yield from stream_set_answer(context, answer)
 
 
 def _find_passages(

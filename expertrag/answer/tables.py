@@ -12,39 +12,23 @@ from contextlib import closing
 from datetime import date
 from typing import TYPE_CHECKING
 
-from expertrag.api.events import (
-    AnswerEvent,
-    CitationEvent,
-    DeltaEvent,
-    DoneEvent,
-    PassagesEvent,
-    TableEvent,
-)
+from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
 from expertrag.api.tables import Coverage
-from expertrag.api.types import (
-    Citation,
-    FinishReason,
-    GateMode,
-    Passage,
-    QuestionScope,
-    Sampling,
-)
-from expertrag.llm.prompt import ABSTENTION, INSTRUCT
+from expertrag.api.types import Citation, Passage, QuestionScope, Sampling
+from expertrag.llm.prompt import INSTRUCT
 from expertrag.queries.drafts import DRAFT_STOPS, DRAFT_TOKENS, draft_messages, read_draft
 from expertrag.queries.result import QueryResult, count_decimals, run_question
-from expertrag.queries.wording import Line, to_coverage, to_lines, to_table, warn_incomplete
+from expertrag.queries.wording import Line, to_coverage, to_lines, to_table
 from expertrag_index.errors import SearchError
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
+    from expertrag.api.events import AnswerEvent
     from expertrag.llm.base import Generator
     from expertrag.queries.linking import TableLink
     from expertrag.queries.query import TableQuery
     from expertrag_index.store.index import Index
-
-MOST_PASSAGES = 20
-"""Most documents whose passages come with an answer; the table names all of its documents."""
 
 
 def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) -> Coverage:
@@ -56,33 +40,21 @@ def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) ->
 
 
 def answer_from_table(context: AnswerContext, result: QueryResult) -> Iterator[AnswerEvent]:
-    """Answer from a table: its rows, what was counted, a text that names them, and citations.
-
-    The usage and the end of the answer are left to the caller, which gets the last event without
-    them: a ``DoneEvent``.
-    """
-    index, request = context.view.index, context.request
-    database = index.tables(request.filter or None)
+    """Answer from the rows of a table; the last event is a ``DoneEvent``."""
+    index = context.view.index
+    database = index.tables(context.request.filter or None)
     decimals = count_decimals(result.query, database) if result.query.target.measure else 0
-    passages = _passages(index, result)
-    coverage = to_coverage(result, database)
-    if passages:
-        yield PassagesEvent(passages, index.generation)
-    if coverage.complete is not True and request.mode is GateMode.STRICT and not _lists(result):
-        yield TableEvent(to_table(result), coverage)
-        yield DeltaEvent(ABSTENTION)
-        yield DoneEvent(FinishReason.ABSTAINED, unsupported_reason=coverage.reason)
-        return
-    yield TableEvent(to_table(result), coverage)
-    lines = to_lines(result, decimals)
-    yield DeltaEvent("\n".join(line.text for line in lines))
-    yield from map(CitationEvent, _citations(lines, result, passages))
-    reason = warn_incomplete(coverage)
-    yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True, unsupported_reason=reason)
-
-
-def _lists(result: QueryResult) -> bool:
-    return result.scope is QuestionScope.LIST
+    passages, lines = _passages(index, result), to_lines(result, decimals)
+    return stream_set_answer(
+        context,
+        SetAnswer(
+            passages,
+            to_table(result),
+            to_coverage(result, database),
+            "\n".join(line.text for line in lines),
+            tuple(_citations(lines, result, passages)),
+        ),
+    )
 
 
 def query_table(

@@ -37,16 +37,16 @@ def search_two_hops(question: str, search: Callable[[str], SearchResult]) -> Sea
         return before
     best = before.passages[0]
     after = search(f"{question} {best.title} {best.text[:BRIDGE_CHARACTERS]}")
-    found = [
+    by_name = [
         search(f"{name} {question}") for name in find_names(question, before.passages[:_FIRST])
     ]
-    named = _take_turns([one.passages[:_OF_EACH] for one in found])
+    named = _take_turns([one.passages[:_OF_EACH] for one in by_name])
     further = find_names(question, list(chain(before.passages[:_FIRST], named)))
     more = [search(f"{name} {question}") for name in further[: _NAMES // 2]]
     named += _take_turns([one.passages[:1] for one in more])
     rest = _take_turns([after.passages, named, before.passages[_FIRST:]])
     distinct = {(one.document_id, one.ordinal): one for one in (*before.passages[:_FIRST], *rest)}
-    scanned = sum(one.vectors_scanned for one in (before, after, *found, *more))
+    scanned = sum(one.vectors_scanned for one in (before, after, *by_name, *more))
     return replace(before, passages=tuple(distinct.values()), vectors_scanned=scanned)
 
 

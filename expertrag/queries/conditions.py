@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 
 from expertrag.queries.linking import NumberLink, TableLink, ValueLink, split_name
 from expertrag.queries.periods import NamedPeriod
@@ -82,14 +81,13 @@ NO = frozenset(["no", "false", "nein", "falsch", "n", "0"])
 
 @dataclass(frozen=True, slots=True)
 class QueryCondition:
-    """A condition in SQL. ``column``: its column; ``sure``: whether it is surely what was meant.
+    """A condition in SQL. ``column``: its column, "" for none or several.
 
     ``note``: what was assumed, such as a year that the question does not name.
     """
 
     sql: str
     column: str
-    sure: bool = True
     note: str = ""
 
 
@@ -145,7 +143,7 @@ def _value_condition(link: TableLink, name: str, links: Sequence[ValueLink]) -> 
     spans = [one.words for one in links]
     sure = all(one.exact for one in links) or len(set(spans)) == len(spans)
     note = "" if sure else f"“{links[0].words[0].text}” may be any of {len(links)} values"
-    return QueryCondition(" AND ".join(parts), name, sure, note)
+    return QueryCondition(" AND ".join(parts), name, note)
 
 
 def _among(column: Column, values: Sequence[str], operator: str) -> str:
@@ -183,7 +181,7 @@ def _join_periods(link: TableLink, column: Column, database: TableDatabase) -> Q
         parts.append(sql)
         notes.append(note)
     sql = parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
-    return QueryCondition(sql, column.name, not any(notes), "; ".join(filter(None, notes)))
+    return QueryCondition(sql, column.name, "; ".join(filter(None, notes)))
 
 
 def _within(
@@ -216,7 +214,7 @@ def text_conditions(link: TableLink) -> list[list[QueryCondition]]:
         part = literal(f"%{stem(word.folded)}%")
         sql = " OR ".join(f"{name} LIKE {part}" for name in texts)
         note = f"“{word.text}” is looked for in the texts of the rows"
-        slots.append([QueryCondition(f"({sql})", "", sure=False, note=note)])
+        slots.append([QueryCondition(f"({sql})", "", note)])
     return slots
 
 
@@ -298,7 +296,6 @@ def limit_of(link: TableLink) -> int | None:
     return next((int(n.number) for n in link.parts.numbers if _is_limit(n, link)), None)
 
 
-_LIMITS = re.compile(r"(?:\b(?:top|first|last|the|die|den|letzten|ersten)\s*)$", re.IGNORECASE)
 _SUPERLATIVE = re.compile(
     r"^\s*(?:most|least|highest|lowest|largest|biggest|smallest|longest|shortest|latest|newest|oldest|"
     r"\w+est\b|\w+sten\b)",
@@ -309,11 +306,8 @@ _SUPERLATIVE = re.compile(
 def _is_limit(number: NumberLink, link: TableLink) -> bool:
     question = link.parts.question
     before, after = question[: number.start], question[number.end :]
-    if re.search(r"\btop\s*$", before, re.IGNORECASE):
-        return True
-    return bool(_LIMITS.search(before) and _SUPERLATIVE.match(after)) or bool(
-        _SUPERLATIVE.match(after)
-    )
+    is_top = re.search(r"\btop\s*$", before, re.IGNORECASE)
+    return bool(is_top or _SUPERLATIVE.match(after))
 
 
 def _comparison(before: str, after: str) -> str:
@@ -346,9 +340,3 @@ def combinations(slots: Sequence[Sequence[QueryCondition]]) -> Iterator[tuple[Qu
     for condition in slots[0]:
         for rest in combinations(slots[1:]):
             yield (condition, *rest)
-
-
-def by_column(conditions: Sequence[QueryCondition]) -> dict[str, list[QueryCondition]]:
-    """Group conditions by their column."""
-    ordered = sorted(conditions, key=lambda condition: condition.column)
-    return {name: list(group) for name, group in groupby(ordered, key=lambda one: one.column)}

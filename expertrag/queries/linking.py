@@ -351,6 +351,9 @@ def _names_value(word: Word, part: str) -> bool:
         return currency_of(asked) == currency_of(part)
     if len(asked) <= 3 or len(part) <= 3:
         return asked == part
+    if asked[0] != part[0]:  # such words are one only by a typing error in the first letters
+        is_close = abs(len(asked) - len(part)) <= 1
+        return is_close and min(len(asked), len(part)) >= _LEAST_MISTYPED and same_word(asked, part)
     root = part[: max(4, len(part) - 2)]
     is_compound = len(asked) >= _LEAST_OF_COMPOUND and not word.asks and asked.startswith(root)
     if is_compound or stem(asked) == stem(part):

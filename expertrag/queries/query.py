@@ -19,7 +19,7 @@ from expertrag.queries.conditions import (
 )
 from expertrag.queries.linking import TableLink
 from expertrag.queries.targets import QueryTarget, find_targets
-from expertrag_index.tables.database import DOCUMENT, StoreTable, TableDatabase, quote
+from expertrag_index.tables.database import DOCUMENT, Column, StoreTable, TableDatabase, quote
 from expertrag_retriever.types import QuestionScope
 
 MOST_QUERIES = 24
@@ -121,7 +121,8 @@ def find_queries(
 def _queries(
     link: TableLink, targets: list[QueryTarget], slots: list[list[QueryCondition]]
 ) -> Iterator[TableQuery]:
-    currency = _currency_column(link.table)
+    codes = currency_column(link.table)
+    currency = codes.name if codes and len(codes.values) > 1 else ""
     for target in targets:
         for conditions in combinations(slots):
             shown = _choose_columns(link, target, conditions)
@@ -132,13 +133,14 @@ def _queries(
             )
 
 
-def _currency_column(table: StoreTable) -> str:
-    """Return the column with currencies, if there are several; "" otherwise."""
-    for column in table.columns:
-        codes = [value for value in column.values if len(value) == 3 and value.isupper()]
-        if len(column.values) > 1 and len(codes) == len(column.values) <= 12:
-            return column.name
-    return ""
+def currency_column(table: StoreTable) -> Column | None:
+    """Return the column whose values are codes of currencies; None without one."""
+    return next((column for column in table.columns if _has_codes(column)), None)
+
+
+def _has_codes(column: Column) -> bool:
+    codes = [value for value in column.values if len(value) == 3 and value.isupper()]
+    return 0 < len(codes) == len(column.values) <= 12
 
 
 def _choose_columns(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from expertrag.queries.linking import TableLink
-from expertrag.queries.vocabulary import Word, words_of
+from expertrag.queries.vocabulary import Word
 from expertrag_index.tables.database import Column
 from expertrag_retriever.types import QuestionScope
 
@@ -82,9 +82,9 @@ def find_targets(link: TableLink, scope: QuestionScope, limit: int | None) -> li
         return list(_counts(link, group))
     most, least = _MOST.search(question), _LEAST.search(question)
     if (most or least) and not _HOW_MUCH.match(question):  # "how long did it last"
-        found = list(_extremes(link, limit, descending=bool(most and not _only_least(most, least))))
-        if found:
-            return found
+        extremes = _extremes(link, limit, descending=bool(most and not _only_least(most, least)))
+        if targets := list(extremes):
+            return targets
     if scope is QuestionScope.LIST:
         asked = _find_asked(link)
         return [QueryTarget("COUNT", group=asked.name) if asked else QueryTarget(limit=limit)]
@@ -200,11 +200,4 @@ def measures(link: TableLink) -> list[Column]:
         for column in link.table.columns
         if column.kind == "number" and not column.is_key and not _IDENTIFIERS.search(column.name)
     ]
-    linked = [
-        column for column, words in link.columns if column in numeric and _by_name(column, words)
-    ]
-    return linked or numeric
-
-
-def _by_name(column: Column, words: Sequence[Word]) -> bool:
-    return bool(words) and bool(words_of(column.name))
+    return [column for column, _ in link.columns if column in numeric] or numeric

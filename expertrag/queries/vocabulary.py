@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from expertrag_index.words.porter import stem
@@ -53,22 +55,24 @@ def correct(word: str, vocabulary: frozenset[str]) -> str | None:
     """
     if word in vocabulary or len(word) < _LEAST_LETTERS - 1:
         return None
-    for known in vocabulary:
-        if len(known) >= _LEAST_LETTERS and (
-            _is_swap(word, known) or _lacks_letter(word, known) or _is_doubled(word, known)
-        ):
-            return known
-    return None
+    pairs = range(len(word) - 1)
+    swapped = (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in pairs)
+    single = (word[:at] + word[at + 1 :] for at in pairs if word[at] == word[at + 1])
+    known = (form for form in chain(swapped, single) if form in vocabulary)
+    lacking = _without_letter(vocabulary).get(word)
+    forms = chain(known, [lacking] if lacking else [])
+    return next((form for form in forms if len(form) >= _LEAST_LETTERS), None)
 
 
-def _lacks_letter(word: str, known: str) -> bool:
-    return len(word) == len(known) - 1 and _differ_by_one(word, known)
-
-
-def _is_doubled(word: str, known: str) -> bool:
-    """Return whether a word is a known one with a letter doubled."""
-    doubled = (at for at in range(1, len(word)) if word[at] == word[at - 1])
-    return any(word[:at] + word[at + 1 :] == known for at in doubled)
+@functools.cache
+def _without_letter(vocabulary: frozenset[str]) -> Mapping[str, str]:
+    """Return each known word by what is left of it without one of its letters."""
+    return {
+        known[:at] + known[at + 1 :]: known
+        for known in sorted(vocabulary, reverse=True)
+        if len(known) >= _LEAST_LETTERS
+        for at in range(len(known))
+    }
 
 
 def correct_words(question: str, vocabulary: frozenset[str]) -> str:
@@ -88,12 +92,14 @@ def words_of(text: str) -> list[Word]:
     return [Word(match[0], match.start(), match.end()) for match in _WORD.finditer(text)]
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def fold(text: str) -> str:
     """Return a text in lower case, without accents."""
     parts = unicodedata.normalize("NFKD", text.casefold())
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def same_word(first: str, second: str) -> bool:
     """Return whether two folded words are one: the same stem, an inflection, or a typing error."""
     first, second = _singular(first), _singular(second)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from expertrag.api.tables import AnswerTable, Coverage
+from expertrag.queries.query import currency_column
 from expertrag.queries.result import QueryResult
 from expertrag_index.tables.database import TableDatabase, quote
 from expertrag_retriever.types import QuestionScope, Scalar
@@ -176,24 +177,11 @@ def _unit(result: QueryResult) -> str:
     column = result.query.table.column(result.query.target.measure)
     if column and column.unit:
         return column.unit
-    for other in result.query.table.columns:
-        if len(other.values) == 1 and len(other.values[0]) == 3 and other.values[0].isupper():
-            return other.values[0]
-        wanted = [c.column for c in result.query.conditions]
-        if (
-            other.name in wanted
-            and other.values
-            and all(len(v) == 3 and v.isupper() for v in other.values)
-        ):
-            return next(
-                (
-                    c.sql.rpartition("'")[0].rpartition("'")[2]
-                    for c in result.query.conditions
-                    if c.column == other.name
-                ),
-                "",
-            )
-    return ""
+    codes = currency_column(result.query.table)
+    if codes is None:
+        return ""
+    known = {cell for cell in _column(result, codes.name) if cell is not None} or {*codes.values}
+    return str(known.pop()) if len(known) == 1 else ""
 
 
 def _group_line(result: QueryResult, row: tuple[Scalar | None, ...], decimals: int) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from expertrag.answer.question_set import ONE_FACT, find_set
-from expertrag.answer.scope import recognise_scope
 from expertrag.api.types import AnswerRequest, QuestionScope
 from expertrag_index.store.index import Index
 
@@ -25,7 +24,7 @@ def test_a_table_or_a_family(
     company_store: Path, question: str, scope: QuestionScope, table: str, family: bool
 ) -> None:
     with Index.open(company_store) as index:
-        about = find_set(AnswerRequest(question), recognise_scope(question).accepted, index)
+        about = find_set(AnswerRequest(question), index)
     assert about.scope is scope
     assert (about.table.table.name if about.table else "") == table
     assert bool(about.family) is family
@@ -35,4 +34,4 @@ def test_the_caller_decides(company_store: Path) -> None:
     with Index.open(company_store) as index:
         question = "How many incidents happened in May 2026?"
         request = AnswerRequest(question, scope=QuestionScope.LOOKUP)
-        assert find_set(request, QuestionScope.LOOKUP, index) == ONE_FACT
+        assert find_set(request, index) == ONE_FACT

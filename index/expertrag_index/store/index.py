@@ -25,7 +25,7 @@ from expertrag_index.store.layout import Layout
 from expertrag_index.store.live import select_keys
 from expertrag_index.store.opening import NONE_OPEN, Generation, OpenParts, open_published
 from expertrag_index.store.schema import LIVE, Seal
-from expertrag_index.tables.database import TableDatabase
+from expertrag_index.tables.database import MOST_CHUNKS, TableDatabase
 from expertrag_index.tables.extract import TextDocument
 from expertrag_index.types import (
     ChunkHit,
@@ -281,6 +281,8 @@ class Index(GenerationReader):
 
     def _compute_tables(self, wanted: str) -> TableDatabase:
         filter = json.loads(wanted) or None
+        if self.size > MOST_CHUNKS:
+            return TableDatabase(())
         return TableDatabase.of(
             [
                 TextDocument(document.id, document.title, document.source, document.metadata, text)

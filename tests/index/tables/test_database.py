@@ -131,3 +131,10 @@ def test_many_rows_are_cut() -> None:
     ]
     rows = TableDatabase.of(documents).run("SELECT n FROM t")
     assert (len(rows.rows), rows.more) == (10_000, True)
+
+
+def test_a_store_that_is_too_large_has_no_tables(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expertrag_index.store.index.MOST_CHUNKS", 3)
+    assert index.tables().tables == ()
