@@ -8,6 +8,7 @@ stores.py``), so an interrupted run can be resumed. With ``--json FILE.json``, t
 verdicts are written to FILE.jsonl, one a line.
 
 Part ``access`` asks over a store whose other half carries an access label (``many/access.py``).
+``--external DIR`` asks about a folder that somebody else wrote instead (``many/external.py``).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 import results_file
 from many import access
 from many.answer import Given
+from many.external import external_folder
 from many.figures import Judged, figures, seconds
-from many.folders import FOLDERS, questions
+from many.folders import FOLDERS, Folder, questions
 from many.question import KINDS, OVER_SETS, SPLITS, STYLES, Question
 from many.stores import SERVICE, Answers, prepare
 from reader_figures import HEADER
@@ -46,18 +48,21 @@ def main() -> None:
     parser.add_argument("--split", choices=SPLITS, help="one half of the questions; default: both")
     parser.add_argument("--modes", nargs="+", type=GateMode, choices=MODES, default=MODES[:1])
     parser.add_argument("--folders", nargs="+", choices=[*FOLDERS], default=[*FOLDERS])
+    parser.add_argument("--external", nargs="+", type=Path, metavar="DIR", help="ask about these")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--styles", nargs="+", choices=STYLES, default=STYLES)
+    parser.add_argument("--styles", nargs="+", choices=STYLES)
     parser.add_argument("--limit", type=int, help="maximum per kind, drawn at random")
     parser.add_argument("--show", action="store_true", help="print the answers that are not right")
     parser.add_argument("--list", action="store_true", help="print the questions, and ask nothing")
     given = parser.parse_args()
     splits = (given.split,) if given.split else SPLITS
-    asked = [
-        item
-        for item in chosen(splits, given.kinds, given.folders, given.limit)
-        if item.style in given.styles
+    folders = {path.name: external_folder(path) for path in given.external or ()}
+    every = [item for folder in folders.values() for item in folder.questions()] or [
+        item for item in questions() if item.folder in given.folders and item.split in splits
     ]
+    some = [item for item in every if item.style in (given.styles or (item.style,))]
+    asked = chosen(some, given.kinds, given.limit)
+    folders = folders or dict(FOLDERS)
     if given.list:
         print("\n".join(f"{item.id}: {item.text} {item.expected}" for item in asked))
         return
@@ -66,9 +71,9 @@ def main() -> None:
     judged: dict[str, list[Judged]] = {}
     with progress() as report, quiet():
         if QUESTIONS in given.parts:
-            judged = ask(answers, given.work / "many", asked, given.modes, report)
+            judged = ask(answers, folders, given.work / "many", asked, given.modes, report)
         if ACCESS in given.parts:
-            body["access"] = ask_restricted(answers, given.work / "many", asked, report)
+            body["access"] = ask_restricted(answers, folders, given.work / "many", asked, report)
     if given.show:
         print("\n".join(line for some in judged.values() for line in shown(some)))
     body |= tables(judged)
@@ -79,24 +84,18 @@ def main() -> None:
     results_file.write(given.json, body, CODE)
 
 
-def chosen(
-    splits: Sequence[str], kinds: Sequence[str], folders: Sequence[str], limit: int | None
-) -> list[Question]:
+def chosen(every: Sequence[Question], kinds: Sequence[str], limit: int | None) -> list[Question]:
     """Select questions; with a limit, draw that many of each kind."""
     result = []
-    every = questions()
     for kind in kinds:
-        some = [
-            item
-            for item in every
-            if item.kind == kind and item.split in splits and item.folder in folders
-        ]
+        some = [item for item in every if item.kind == kind]
         result += some if limit is None else random.Random(0).sample(some, min(limit, len(some)))
     return result
 
 
 def ask(
     answers: Answers,
+    folders: Mapping[str, Folder],
     work: Path,
     asked: Sequence[Question],
     modes: Sequence[GateMode],
@@ -105,7 +104,7 @@ def ask(
     """Ask the questions of each folder on its store; return the judged answers by mode."""
     result: dict[str, list[Judged]] = {str(mode): [] for mode in modes}
     for name in dict.fromkeys(item.folder for item in asked):
-        store = prepare(work, name, FOLDERS[name].write(), report)
+        store = prepare(work, name, folders[name].write(), report)
         pairs = [(item, mode) for mode in modes for item in asked if item.folder == name]
         for (item, mode), given in zip(pairs, answers.ask(store, pairs, report), strict=True):
             result[str(mode)].append(Judged.of(item, given))
@@ -113,13 +112,17 @@ def ask(
 
 
 def ask_restricted(
-    answers: Answers, work: Path, asked: Sequence[Question], report: Progress
+    answers: Answers,
+    folders: Mapping[str, Folder],
+    work: Path,
+    asked: Sequence[Question],
+    report: Progress,
 ) -> dict[str, object]:
     """Ask as a caller who must not see half of the documents; count what it learns of them."""
     result: list[tuple[Question, Given, Given | None]] = []
     for name in dict.fromkeys(item.folder for item in asked):
-        files = FOLDERS[name].write()
-        hidden = access.twins(files, FOLDERS[name].questions())
+        files = folders[name].write()
+        hidden = access.twins(files, folders[name].questions())
         both = prepare(work, f"{name}_access", files, report, hidden=hidden)
         plain = prepare(work, name, files, report)
         some = [item for item in asked if item.folder == name and item.kind in OVER_SETS]
