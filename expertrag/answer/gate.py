@@ -163,7 +163,7 @@ class Decider:
 
     def _decide_by_set(self, about: QuestionSet) -> GateDecision:
         """Retrieve: the question names a table of the store, or a family of its documents."""
-        kind = "table" if about.table else "documents"
+        kind = "table" if about.tables else "documents"
         reason = f"The question is about the {kind} “{about.name}”, counted as a whole."
         return GateDecision(GateAction.RETRIEVE, GateMode.AUTO, reason)
 

@@ -21,7 +21,7 @@ from expertrag.answer.scanned import answer_by_scan
 from expertrag.answer.scope import is_set
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
-from expertrag.answer.tables import answer_from_table, coverage_of_passages, query_table
+from expertrag.answer.tables import answer_from_table, coverage_of_passages, query_tables
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.events import (
@@ -162,10 +162,8 @@ class Answering:
         None if a few passages answer.
         """
         about = context.asks_about
-        if about.table is not None:
-            result = query_table(context, about.table, self._generator)
-            if result is not None:
-                return answer_from_table(context, result)
+        if result := query_tables(context, self._generator):
+            return answer_from_table(context, result)
         if about.family and self._scanner.can_read:
             return answer_by_scan(context, self._scanner)
         if is_about_document(context) and (document := find_document(context)):

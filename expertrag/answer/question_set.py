@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
+from expertrag.queries.candidates import Candidate, has_fields, rank_tables
+from expertrag.queries.linking import QuestionParts
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
@@ -16,25 +19,35 @@ if TYPE_CHECKING:
     from expertrag.api.types import AnswerRequest
     from expertrag.queries.linking import TableLink
     from expertrag_index.store.index import Index
+    from expertrag_index.tables.database import TableDatabase
 
 LIKELY_SET = 0.15
-"""Probability from which a question that a table understands is taken for one about a set."""
+"""Probability from which a question that a table answers is taken for one about a set."""
 
 LIKELY_SCAN = 0.3
 """Probability from which its documents are read one by one, which takes longer."""
+
+LEAST_SCORE = 0.8
+"""Score from which a table that the words alone do not understand is asked by the model."""
+
+TABLES = 2
+"""Tables that the model is asked to query, the second one if the first has no answer."""
+
+FindDocuments = Callable[[], Iterable[str]]
+"""Searches for the question; returns the documents of the passages, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
     """The set that a question is about.
 
-    ``table``: the table that answers it; None if no table understands it. ``family``: the ids of
-    the documents to read one by one, if there is no such table; empty for none. ``name``: what the
-    table or the family is called.
+    ``tables``: the tables that may answer it, the likeliest first; empty if none does. ``family``:
+    the ids of the documents to read one by one, if no table answers; empty for none. ``name``: what
+    the table or the family is called.
     """
 
     scope: QuestionScope
-    table: TableLink | None = None
+    tables: tuple[TableLink, ...] = ()
     family: tuple[str, ...] = ()
     name: str = ""
 
@@ -43,13 +56,14 @@ ONE_FACT = QuestionSet(QuestionScope.LOOKUP)
 """What a question about no set is about."""
 
 
-def find_set(request: AnswerRequest, index: Index) -> QuestionSet:
+def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> QuestionSet:
     """Find the table, or the family of documents, that a question about a set is about.
 
     A question that may be about a set is taken for one if a table or a family is named. A question
     whose answer must follow a constraint is not.
 
     :param request: has the question as it stands alone; its scope is recognised if it has none.
+    :param search: is called only for a question that may be about a set.
     """
     recognised = recognise_scope(request.question)
     scope, probability = request.scope or recognised.accepted, 1.0
@@ -59,20 +73,54 @@ def find_set(request: AnswerRequest, index: Index) -> QuestionSet:
         probability = recognised.probabilities[likely]
     if not is_set(likely) or probability < LIKELY_SET or request.sampling.constraint is not None:
         return QuestionSet(scope)
-    today = date.fromisoformat(request.as_of) if request.as_of else date.today()
     database = index.tables(request.filter or None)
-    link = link_question(request.question, database, today)
-    if link is None:
+    if not database.tables:
         return QuestionSet(scope)
-    name = link.table.names[0] if link.table.names else link.table.name
-    if link.understood and find_queries(link, likely, database):
-        is_guess = bool(link.contained or link.ignored) and likely is not QuestionScope.EXISTS
-        if not is_guess or has_rows(link, database):
-            return QuestionSet(likely, link, name=name)
-    if is_set(scope) and link.is_likely and not link.names_documents:
-        return QuestionSet(likely, link, name=name)
-    if link.names_documents and probability >= LIKELY_SCAN:
-        if likely is QuestionScope.LIST and asks_for_extreme(request.question):
-            likely = QuestionScope.AGGREGATE
-        return QuestionSet(likely, None, database.documents_of(link.table.name), name)
+    today = date.fromisoformat(request.as_of) if request.as_of else date.today()
+    parts = QuestionParts.of(request.question, today)
+    candidates = rank_tables(parts, database, search())
+    if link := _find_understood(candidates, likely, database):
+        return _about_tables(likely, [link])
+    if is_set(scope) or probability >= LIKELY_SCAN:
+        return _find_likely(candidates, likely, database) or QuestionSet(scope)
     return QuestionSet(scope)
+
+
+def _find_understood(
+    candidates: Sequence[Candidate], scope: QuestionScope, database: TableDatabase
+) -> TableLink | None:
+    """Return the link with a table that understands all words of the question; None if none does.
+
+    Only the likeliest tables are taken: words such as a name stand in many tables.
+    """
+    link = link_question([one.link for one in candidates[:TABLES]], database)
+    if link is None or not link.understood or not find_queries(link, scope, database):
+        return None
+    is_guess = bool(link.contained or link.ignored) and scope is not QuestionScope.EXISTS
+    return link if not is_guess or has_rows(link, database) else None
+
+
+def _find_likely(
+    candidates: Sequence[Candidate], scope: QuestionScope, database: TableDatabase
+) -> QuestionSet | None:
+    """Return the tables that a model may query, or the family whose documents it may read."""
+    likely = [one.link for one in candidates[:TABLES] if one.score >= LEAST_SCORE]
+    if not likely:
+        return None
+    first = likely[0]
+    family = database.documents_of(first.table.name) if first.table.is_family else ()
+    if not has_fields(first):
+        if scope is QuestionScope.LIST and asks_for_extreme(first.parts.question):
+            scope = QuestionScope.AGGREGATE
+        return QuestionSet(scope, (), family, _name(first))
+    return _about_tables(scope, [link for link in likely if has_fields(link)], family)
+
+
+def _about_tables(
+    scope: QuestionScope, links: Sequence[TableLink], family: tuple[str, ...] = ()
+) -> QuestionSet:
+    return QuestionSet(scope, tuple(links), family, _name(links[0]))
+
+
+def _name(link: TableLink) -> str:
+    return link.table.names[0] if link.table.names else link.table.name

@@ -1,8 +1,9 @@
 """The first step of an answer: read the question in its conversation, embed it, and route it.
 
 The gate, the search and the grounding see the question as it stands alone. A closed-book answer in
-a conversation sees the turns and the message as they were sent. Reading a question runs no search:
-the gate decides whether one is worth its cost.
+a conversation sees the turns and the message as they were sent. Reading a question runs a search
+only if it may be about a set, to find the table or the documents of that set. For others, the gate
+decides whether one is worth its cost.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
@@ -21,6 +23,7 @@ from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.history import in_conversation
+from expertrag.queries.candidates import SEARCHED
 from expertrag_retriever.gate.domains import domain_probabilities
 
 if TYPE_CHECKING:
@@ -69,7 +72,9 @@ class QuestionReader:
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
         asks_about = ONE_FACT
         if request.mode is not GateMode.NEVER and not asked.about_conversation:
-            asks_about = find_set(request, call.view.index)
+            asks_about = find_set(
+                request, call.view.index, partial(_find_documents, call, asked, request)
+            )
         return AnswerContext(
             request,
             asked,
@@ -97,6 +102,19 @@ class QuestionReader:
         with call.meter.stage("embed"):
             vectors = call.view.searcher.encode(asked.question, request.filter or None)
         return replace(asked, vectors=vectors)
+
+
+def _find_documents(call: Call, asked: QuestionInContext, request: AnswerRequest) -> list[str]:
+    """Search for a question; return the documents of the passages, best first."""
+    call.should_stop()
+    with call.meter.stage("search"):
+        result = call.view.searcher.search(
+            asked.question,
+            k=SEARCHED,
+            filter=request.filter or None,
+            query_vector=asked.vectors,
+        )
+    return [passage.document_id for passage in result.passages]
 
 
 def read_question(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
@@ -57,29 +56,37 @@ def answer_from_table(context: AnswerContext, result: QueryResult) -> Iterator[A
     )
 
 
+def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | None:
+    """Compute the answer to a question from the first of its tables that has a row for it.
+
+    None if no table has, unless none or zero may be the answer.
+    """
+    empty = None
+    for link in context.asks_about.tables:
+        result = query_table(context, link, generator)
+        if result is not None and (result.rows.rows or link.understood):
+            return result
+        empty = empty or result
+    may_be_none = context.scope in (QuestionScope.EXISTS, QuestionScope.COUNT)
+    return empty if may_be_none and not context.asks_about.family else None
+
+
 def query_table(
     context: AnswerContext, link: TableLink, generator: Generator
 ) -> QueryResult | None:
-    """Compute the answer to a question from the table that it is linked with.
-
-    None if the question does not say enough: no row matches what is only guessed.
-    """
+    """Compute the answer to a question from one table that it is linked with."""
     database = context.view.index.tables(context.request.filter or None)
     asks_model = generator.family == INSTRUCT.name
     draft = _draft(context, link, generator) if asks_model else None
     with context.meter.stage("search"):
-        result = run_question(link, context.scope, database, draft, asked_model=asks_model)
-    is_guess = not link.understood and context.scope is not QuestionScope.EXISTS
-    return None if result is None or (is_guess and not result.rows.rows) else result
+        return run_question(link, context.scope, database, draft, asked_model=asks_model)
 
 
 def _draft(context: AnswerContext, link: TableLink, generator: Generator) -> TableQuery | None:
     """Let the language model write a query; None if it cannot be read or run."""
-    as_of = context.request.as_of
-    today = date.fromisoformat(as_of) if as_of else date.today()
     sampling = Sampling(DRAFT_TOKENS, frequency_penalty=0.0, stop=DRAFT_STOPS)
     policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
-    messages = draft_messages(link, today)
+    messages = draft_messages(link)
     with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
         text = "".join(context.meter.stream("draft", session.stream()))
         context.meter.count(session)

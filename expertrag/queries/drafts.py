@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
 
 from expertrag.llm.base import Message
 from expertrag.queries.conditions import NO, YES, QueryCondition
 from expertrag.queries.linking import TableLink
 from expertrag.queries.query import TableQuery
+from expertrag.queries.schema import convert_numbers, describe_table, simple_name
 from expertrag.queries.targets import QueryTarget
 from expertrag.queries.vocabulary import Word, fold, same_word, words_of
 from expertrag_index.tables.cells import date_of
-from expertrag_index.tables.database import Column, StoreTable, quote
+from expertrag_index.tables.database import StoreTable, quote
 
 DRAFT_TOKENS = 120
 DRAFT_STOPS = (";", "\n\n", "```")
@@ -25,121 +25,157 @@ DRAFT_STOPS = (";", "\n\n", "```")
 _SYSTEM = (
     "You write one SQLite query that answers a question. Use one table only, no joins, and only "
     "the given columns and values. Compare dates as text, such as date BETWEEN '2026-04-01' AND "
-    "'2026-06-30'. For a list, select the name or id of each row. Answer with SQL only."
+    "'2026-06-30'. An empty cell is NULL. For a list, select the name or id of each row. Answer "
+    "with SQL only."
 )
 _BEGINNING = "SELECT"
-_MOST_COLUMNS, _ALL_VALUES, _SOME_VALUES, _LONGEST_VALUE = 14, 8, 3, 40
-_TYPES = {"number": "REAL", "date": "DATE", "text": "TEXT"}
+_MOST_ASSUMED = 12
+"""Most values of a column of which the model may choose one that the question does not say."""
+
 _SELECT = re.compile(
-    r"SELECT\s+(?P<distinct>DISTINCT\s+)?(?P<what>.+?)\s+FROM\s+\"?(?P<table>[\w]+)\"?"
+    r"SELECT\s+(?P<distinct>DISTINCT\s+)?(?P<what>.+?)\s+FROM\s+\"?[\w]+\"?"
     r"(?:\s+WHERE\s+(?P<where>.+?))?(?:\s+GROUP\s+BY\s+(?P<group>.+?))?"
     r"(?:\s+HAVING\s+(?P<having>.+?))?"
     r"(?:\s+ORDER\s+BY\s+(?P<order>.+?))?(?:\s+LIMIT\s+(?P<limit>\d+))?",
     re.IGNORECASE | re.DOTALL,
 )
 _AGGREGATE = re.compile(
-    r"(?P<operation>COUNT|SUM|AVG|MAX|MIN)\(\s*(?P<distinct>DISTINCT\s+)?\"?(?P<of>\*|[^\")]+)\"?\s*\)",
+    r"(?P<operation>COUNT|SUM|AVG|MAX|MIN)\(\s*(?P<distinct>DISTINCT\s+)?"
+    r"(?:\"(?P<name>[^\"]+)\"|(?P<of>\*|\w+))\s*\)",
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"\b(?:JOIN|UNION|WITH|INTERSECT|EXCEPT)\b|\(\s*SELECT\b", re.IGNORECASE)
+_ALIAS = re.compile(
+    r"\s+AS\s+\w+(?=\s+(?:FROM|WHERE|GROUP|ORDER|LIMIT)\b|\s*,|\s*$)", re.IGNORECASE
+)
+_QUALIFIER = re.compile(r"(?P<text>'(?:[^']|'')*'|\"[^\"]*\"(?!\.))|[\w\"]+\.(?=[\w\"])")
+_EXTREME = re.compile(
+    r"(?P<name>\"[^\"]+\")\s*=\s*\(\s*SELECT\s+(?P<which>MAX|MIN)\(\s*(?P=name)\s*\)\s+FROM\s+\"?\w+\"?"
+    r"(?:\s+WHERE\s+(?P<where>[^()]+?))?\s*\)$",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\")")
 _WORD = re.compile(r"[^\W\d]\w*")
+_KEYWORDS = frozenset(
+    {"SELECT", "DISTINCT", "FROM", "WHERE", "GROUP", "ORDER", "BY", "LIMIT", "AND", "OR", "NOT"}
+    | {"IN", "IS", "NULL", "LIKE", "BETWEEN", "AS"}
+)
 
 
-def draft_messages(link: TableLink, today: date) -> list[Message]:
+def draft_messages(link: TableLink) -> list[Message]:
     """Return the prompt for a query over the table of a link."""
     periods = [
         f"{period.text} is from '{period.first}' to '{period.last}'"
         for period in link.parts.periods
         if period.first
     ]
-    parts = [_describe(link.table), ""]
-    parts += [f"Periods: {'; '.join(periods)}"] if periods else []
-    parts += [f"Today: {today.isoformat()}", f"Question: {link.parts.question}"]
-    user = Message("user", "\n".join(parts))
+    hints = [*periods, *convert_numbers(link)]
+    parts = [describe_table(link), ""]
+    parts += [f"Note: {'; '.join(hints)}"] if hints else []
+    user = Message("user", "\n".join([*parts, f"Question: {link.parts.question}"]))
     return [Message("system", _SYSTEM), user, Message("assistant", _BEGINNING)]
-
-
-def _describe(table: StoreTable) -> str:
-    columns = "\n".join(map(_describe_column, table.columns[:_MOST_COLUMNS]))
-    names = "; ".join(dict.fromkeys(table.names))
-    return f"CREATE TABLE {table.name} ( -- {names}\n{columns}\n);"
-
-
-def _describe_column(column: Column) -> str:
-    values = column.values
-    shown = values if len(values) <= _ALL_VALUES else values[:_SOME_VALUES]
-    listed = ", ".join(f"'{value[:_LONGEST_VALUE]}'" for value in shown)
-    more = ", …" if len(values) > len(shown) else ""
-    note = f"{listed}{more}" if listed else "YYYY-MM-DD" if column.kind == "date" else column.unit
-    return f"  {_simple(column.name)} {_TYPES[column.kind]}," + (f" -- {note}" if note else "")
-
-
-def _simple(name: str) -> str:
-    """Return a name that needs no quotes in SQL."""
-    return re.sub(r"\W+", "_", name).strip("_") or "column"
 
 
 def read_draft(text: str, link: TableLink) -> TableQuery | None:
     """Read the SQL that continues the prompt.
 
-    None if it is not a query of the link's table, or compares with what the question does not say.
-    Models fill in values that they have seen in the prompt.
+    None if it is not a query of one table, or compares with a number or a day that the question
+    does not say. Models fill in what they have seen in the prompt. A value of a column with few
+    values may be meant by other words; a note says so.
     """
     table = link.table
-    sql = " ".join(_quote_names(f"{_BEGINNING} {text.strip()}", table).split())
+    sql = _simplify(" ".join(_quote_names(f"{_BEGINNING} {text.strip()}", table).split()))
     match = _SELECT.fullmatch(sql)
-    if match is None or match["having"] or match["table"] != table.name or _FORBIDDEN.search(sql):
+    if match is None or match["having"] or _FORBIDDEN.search(sql):
         return None
     target = _read_target(match, table)
     if target is None:
         return None
     where = match["where"] or ""
-    if not (_is_grounded(where, link) and _uses_values(where, link)):
+    assumed = _find_assumed(where, link)
+    if assumed is None:
         return None
-    conditions = (QueryCondition(f"({match['where']})", ""),) if match["where"] else ()
+    notes = [f"it is taken as “{value}”" for value in assumed]
+    notes += [f"“{value}” is not compared" for value in _list_unused(where, link)]
+    conditions = (QueryCondition(f"({where})", "", "; ".join(notes)),) if where else ()
     shown = _read_columns(match["what"], table) or [column.name for column in table.columns[:3]]
     wanted = (target.group, target.measure)
     shown += [name for name in wanted if name and name not in shown]
     return TableQuery(table, target, conditions, tuple(shown))
 
 
-def _uses_values(where: str, link: TableLink) -> bool:
-    """Return whether a condition has every value that the question names without doubt."""
+def _simplify(sql: str) -> str:
+    """Write a query without aliases, and the row of the largest value by its order."""
+    sql = _ALIAS.sub("", _QUALIFIER.sub(lambda match: match["text"] or "", sql))
+    match = _EXTREME.search(sql)
+    if match is None:
+        return sql
+    before = sql[: match.start()].rstrip()
+    inner, order = match["where"], "DESC" if match["which"].upper() == "MAX" else "ASC"
+    if before.upper().endswith("WHERE"):
+        before = f"{before} {inner}" if inner else before[: -len("WHERE")].rstrip()
+    else:  # it ends with AND
+        before = before[: -len("AND")].rstrip()
+    return f"{before} ORDER BY {match['name']} {order} LIMIT 1"
+
+
+def _list_unused(where: str, link: TableLink) -> list[str]:
+    """Return the values that the question names without doubt, and a condition does not have."""
     by_words: dict[tuple[Word, ...], list[str]] = {}
     for one in link.values:
         if one.exact and not all(word.asks for word in one.words):
             by_words.setdefault(one.words, []).append(one.value)
     folded = fold(where)
-    return all(any(fold(value) in folded for value in values) for values in by_words.values())
+    return [
+        values[0]
+        for values in by_words.values()
+        if not any(fold(value) in folded for value in values)
+    ]
 
 
-def _is_grounded(where: str, link: TableLink) -> bool:
-    """Return whether the question says each value of a condition; yes and no need not be said."""
+def _find_assumed(where: str, link: TableLink) -> list[str] | None:
+    """Return the values of a condition that the question does not say in these words.
+
+    None if one of them is a number or a day, or none of a few values of a column.
+    """
     words = [word.folded for word in words_of(link.parts.question)]
     days = {day for period in link.parts.periods for day in (period.first, period.last)}
-    numbers = {float(number.number) for number in link.parts.numbers}
+    few = {
+        fold(value)
+        for column in link.table.columns
+        if len(column.values) <= _MOST_ASSUMED
+        for value in column.values
+    }
+    assumed = []
     for text in re.findall(r"'((?:[^']|'')*)'", where):
-        plain = text.strip("%")
+        plain = text.strip("%").replace("''", "'")
         if date_of(plain):
             if not days and not re.search(r"\d", link.parts.question):
-                return False
+                return None
             continue
         said = (any(same_word(part.folded, word) for word in words) for part in words_of(plain))
-        if fold(plain) not in YES | NO and not any(said):
-            return False
-    for number in re.findall(r"(?<![\w.'-])\d+(?:\.\d+)?(?![\w.'-])", _QUOTED.sub("", where)):
-        if float(number) not in numbers | {0.0} and number not in link.parts.question:
-            return False
-    return True
+        if fold(plain) in YES | NO or any(said):
+            continue
+        if fold(plain) not in few:
+            return None
+        assumed.append(plain)
+    return assumed if _says_numbers(where, link) else None
+
+
+def _says_numbers(where: str, link: TableLink) -> bool:
+    """Return whether the question says each number of a condition, in its own unit or another."""
+    numbers = {float(number.number) for number in link.parts.numbers} | {0.0}
+    numbers |= {float(value) for value in re.findall(r"is (\S+)", "; ".join(convert_numbers(link)))}
+    written = re.findall(r"(?<![\w.'-])\d+(?:\.\d+)?(?![\w.'-])", _QUOTED.sub("", where))
+    return all(float(one) in numbers or one in link.parts.question for one in written)
 
 
 def _quote_names(sql: str, table: StoreTable) -> str:
     """Write the names of columns as they are stored."""
-    names = {_simple(column.name).lower(): column.name for column in table.columns}
+    names = {simple_name(column.name).lower(): column.name for column in table.columns}
 
     def write(match: re.Match[str]) -> str:
-        name = names.get(match[0].lower())
+        name = None if match[0] in _KEYWORDS else names.get(match[0].lower())
         return quote(name) if name else match[0]
 
     parts = _QUOTED.split(sql)
@@ -157,7 +193,7 @@ def _read_target(match: re.Match[str], table: StoreTable) -> QueryTarget | None:
         return None
     if aggregates:
         first = aggregates[0]
-        operation, of = first["operation"].upper(), first["of"].strip('" ')
+        operation, of = first["operation"].upper(), first["name"] or first["of"]
         measure = "" if of == "*" else of
         if measure and table.column(measure) is None:
             return None

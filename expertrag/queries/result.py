@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import chain
 
-from expertrag.queries.linking import QuestionParts, TableLink, link_tables
+from expertrag.queries.linking import TableLink
 from expertrag.queries.query import TableQuery, find_queries
 from expertrag_index.tables.database import Rows, TableDatabase, quote
 from expertrag_retriever.types import QuestionScope, Scalar
@@ -47,17 +47,18 @@ class QueryResult:
         return tuple(dict.fromkeys(str(row[0]) for row in self.rows.rows))
 
 
-def link_question(question: str, database: TableDatabase, today: date) -> TableLink | None:
-    """Link a question with the table that it is about; None without tables."""
-    links = link_tables(QuestionParts.of(question, today), database.tables)
+def link_question(links: Sequence[TableLink], database: TableDatabase) -> TableLink | None:
+    """Return the link that understands a question; None if no link is given.
+
+    :param links: of the tables that the question may be about, the likeliest first.
+    """
     understood = [link for link in links if link.understood]
     if understood:
         close = [link for link in understood if link.score >= understood[0].score - _CLOSE]
         return next((link for link in close if has_rows(link, database)), understood[0])
-    inside = (link.looks_inside for link in links)
-    ignoring = (link.ignores_word for link in links[:3])
-    documents = (link for link in links if link.names_documents)
-    return next(chain(filter(None, inside), filter(None, ignoring), documents, links), None)
+    inside = (link.looks_inside for link in links[:1])
+    ignoring = (link.ignores_word for link in links[:1])
+    return next(chain(filter(None, inside), filter(None, ignoring), links), None)
 
 
 def has_rows(link: TableLink, database: TableDatabase) -> bool:

@@ -65,6 +65,46 @@ _NUMBER_WORDS = {
     )
     for word in words.split()
 }
+_TENS = {
+    word: 10 * number
+    for number, words in enumerate(
+        (
+            "twenty zwanzig",
+            "thirty dreißig",
+            "forty vierzig",
+            "fifty fünfzig",
+            "sixty sechzig",
+            "seventy siebzig",
+            "eighty achtzig",
+            "ninety neunzig",
+        ),
+        2,
+    )
+    for word in words.split()
+}
+_TEENS = {
+    word: number
+    for number, words in enumerate(
+        (
+            "thirteen dreizehn",
+            "fourteen vierzehn",
+            "fifteen fünfzehn",
+            "sixteen sechzehn",
+            "seventeen siebzehn",
+            "eighteen achtzehn",
+            "nineteen neunzehn",
+        ),
+        13,
+    )
+    for word in words.split()
+}
+_LARGE = {"hundred": 100, "hundert": 100, "thousand": 1_000, "tausend": 1_000}
+_WRITTEN = {**_NUMBER_WORDS, **_TEENS, **_TENS}
+_BEFORE_LARGE = re.compile(
+    rf"\b(?P<number>an?|eine?|{'|'.join(_WRITTEN)})[\s-]?(?P<large>{'|'.join(_LARGE)})\b",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(rf"\b(?P<number>{'|'.join({**_TEENS, **_TENS})})\b", re.IGNORECASE)
 _BEFORE_UNIT = re.compile(
     rf"\b(?P<number>{'|'.join(_NUMBER_WORDS)})\s+"
     rf"(?P<unit>{'|'.join(sorted(_UNITS, key=len)[::-1])})\b",
@@ -99,7 +139,17 @@ def convert(number: float, unit: str | None, wanted: str | None) -> float:
 
 
 def write_digits(question: str) -> str:
-    """Write number words before a unit or a superlative as digits: "6 months", "3 largest"."""
+    """Write number words as digits: "20 people", "7000 euros".
+
+    Those up to twelve are only numbers before a unit or a superlative: "6 months", "3 largest".
+    """
+
+    def write_large(match: re.Match[str]) -> str:
+        number = _WRITTEN.get(match["number"].casefold(), 1)
+        return str(number * _LARGE[match["large"].casefold()])
+
+    question = _BEFORE_LARGE.sub(write_large, question)
+    question = _ALONE.sub(lambda match: str(_WRITTEN[match["number"].casefold()]), question)
 
     def write(match: re.Match[str]) -> str:
         return f"{_NUMBER_WORDS[match['number'].casefold()]} {match['unit']}"

@@ -58,10 +58,10 @@ def main() -> None:
     splits = (given.split,) if given.split else SPLITS
     folders = {path.name: external_folder(path) for path in given.external or ()}
     every = [item for folder in folders.values() for item in folder.questions()] or [
-        item for item in questions() if item.folder in given.folders and item.split in splits
+        item for item in questions() if item.folder in given.folders
     ]
-    some = [item for item in every if item.style in (given.styles or (item.style,))]
-    asked = chosen(some, given.kinds, given.limit)
+    every = [item for item in every if item.style in (given.styles or (item.style,))]
+    asked = chosen([item for item in every if item.split in splits], given.kinds, given.limit)
     folders = folders or dict(FOLDERS)
     if given.list:
         print("\n".join(f"{item.id}: {item.text} {item.expected}" for item in asked))

@@ -19,6 +19,7 @@ from expertrag_index.errors import SearchError
 from expertrag_index.tables.cells import amount_of, date_of, read_slashed_dates
 from expertrag_index.tables.extract import LIST, RawTable, TextDocument, record_cells, tables_in
 from expertrag_index.tables.families import family_tables
+from expertrag_index.tables.totals import without_totals
 from expertrag_index.types import Scalar
 
 DOCUMENT = "_document"
@@ -30,6 +31,9 @@ MOST_CELLS = 2_000_000
 MOST_CHUNKS = 200_000
 """Most chunks of a store that has tables. All of its texts are read for the first question about a
 set: 100,000 rows take 4 s and 190 MB."""
+
+_COPIED = 0.5
+"""Share of the values of the first column, from which a table is a copy of another one."""
 
 _MOST_COLUMNS = 60
 _MOST_ROWS = 10_000
@@ -45,7 +49,7 @@ class Column:
     """A column; ``values``: its distinct texts, if there are few. ``unit``: of all its numbers.
 
     ``is_list``: whether a cell may hold several values, separated by ``LIST``. ``is_key``: whether
-    it numbers the rows, or no two rows have the same text.
+    it numbers the rows, or no two rows have the same text. ``span``: the first and the last day.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Column:
     unit: str = ""
     is_list: bool = False
     is_key: bool = False
+    span: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +95,15 @@ class TableDatabase:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._lock = threading.Lock()
         self.tables: tuple[StoreTable, ...] = ()
+        self._tables_of: dict[str, list[StoreTable]] = defaultdict(list)
         for table, rows in tables:
             names = ", ".join(map(quote, (*(column.name for column in table.columns), DOCUMENT)))
             self._connection.execute(f"CREATE TABLE {quote(table.name)} ({names})")
             marks = ", ".join("?" * (len(table.columns) + 1))
             self._connection.executemany(f"INSERT INTO {quote(table.name)} VALUES ({marks})", rows)
             self.tables += (table,)
+            for identifier in {str(row[-1]) for row in rows}:
+                self._tables_of[identifier].append(table)
         self._connection.commit()
         self._connection.set_authorizer(_allow_reads)
 
@@ -115,6 +123,10 @@ class TableDatabase:
     def table(self, name: str) -> StoreTable | None:
         """Return a table by its name in SQL; None if there is none."""
         return next((table for table in self.tables if table.name == name), None)
+
+    def tables_of(self, document: str) -> Sequence[StoreTable]:
+        """Return the tables that have rows from a document."""
+        return self._tables_of.get(document, ())
 
     def documents_of(self, name: str) -> tuple[str, ...]:
         """Return the ids of the documents that the rows of a table come from."""
@@ -166,7 +178,10 @@ def _record_tables(documents: Iterable[TextDocument]) -> Iterable[RawTable]:
 
 
 def _text_tables(documents: Iterable[TextDocument]) -> list[RawTable]:
-    """Return the tables in texts; those with the same header and name in many documents are one."""
+    """Return the tables in texts; those with the same header in many documents are one.
+
+    Copies of one table, such as the list of last year, stay apart.
+    """
     merged: dict[tuple[object, ...], RawTable] = {}
     shapes: dict[tuple[str, ...], list[RawTable]] = defaultdict(list)
     for document in documents:
@@ -177,7 +192,9 @@ def _text_tables(documents: Iterable[TextDocument]) -> list[RawTable]:
             shapes[header].append(table)
     for header, tables in shapes.items():
         for table in tables:
-            known = merged.setdefault((header, table.names[0] if len(tables) < 2 else ""), table)
+            key: tuple[object, ...] = (header, table.names[0] if len(tables) < 2 else "")
+            while (known := merged.setdefault(key, table)) is not table and _repeats(known, table):
+                key = (*key, "")
             if known is not table:
                 known.rows += table.rows
                 known.names = (
@@ -186,19 +203,28 @@ def _text_tables(documents: Iterable[TextDocument]) -> list[RawTable]:
     return list(merged.values())
 
 
+def _repeats(known: RawTable, table: RawTable) -> bool:
+    """Return whether another document's table has mostly the rows of a known one."""
+    first = next(iter(known.rows[0][1]))
+    values, others = ({cells.get(first) for _, cells in one.rows} for one in (known, table))
+    is_other = known.rows[0][0] != table.rows[0][0]
+    return is_other and len(values & others) >= _COPIED * min(len(values), len(others))
+
+
 def _type_table(
     raw: RawTable, taken: set[str], *, is_family: bool = False
 ) -> tuple[StoreTable, list[tuple[object, ...]]]:
     """Give a table a name and its columns types; returns it with its rows."""
-    names = list(dict.fromkeys(name for _, row in raw.rows for name in row))[:_MOST_COLUMNS]
+    pairs = raw.rows if is_family else without_totals(raw.rows)
+    names = list(dict.fromkeys(name for _, row in pairs for name in row))[:_MOST_COLUMNS]
     names = _distinct_names(names)
     columns: list[Column] = []
     typed: list[list[object]] = []
     for name in names:
-        column, cells = _type_column(name, [row.get(name) for _, row in raw.rows])
+        column, cells = _type_column(name, [row.get(name) for _, row in pairs])
         columns.append(column)
         typed.append(cells)
-    ids = [identifier for identifier, _ in raw.rows]
+    ids = [identifier for identifier, _ in pairs]
     rows = list(zip(*typed, ids, strict=True))
     table = StoreTable(_name(raw.names, taken), raw.names, tuple(columns), len(rows), is_family)
     return table, rows
@@ -212,12 +238,13 @@ def _distinct_names(names: Sequence[str]) -> list[str]:
 
 def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, list[object]]:
     present = [cell for cell in cells if cell is not None and cell != ""]
-    dates = [date_of(cell) for cell in present]
-    if present and all(dates):
-        return Column(name, "date"), [date_of(cell) if cell else None for cell in cells]
-    if slashed := read_slashed_dates(present):
-        days = iter(slashed)
-        return Column(name, "date"), [next(days) if cell else None for cell in cells]
+    days = [day for cell in present if (day := date_of(cell))]
+    if len(days) < len(present):
+        days = read_slashed_dates(present) or []
+    if days:
+        rest = iter(days)
+        column = Column(name, "date", span=(min(days), max(days)))
+        return column, [next(rest) if cell else None for cell in cells]
     amounts = [amount_of(cell) for cell in present]
     units = {amount.unit for amount in amounts if amount}
     if present and all(amounts) and len(units - {""}) <= 1:

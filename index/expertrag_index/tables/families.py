@@ -37,7 +37,7 @@ def family_tables(documents: Sequence[TextDocument]) -> Iterator[RawTable]:
         folders[str(document.path.parent)].append(document)
     for folder, members in folders.items():
         if folder != "." and len(members) >= 2:
-            yield _family((folder.rpartition("/")[2],), members)
+            yield _family(_names_of(folder), members)
         prefixes: dict[str, list[TextDocument]] = defaultdict(list)
         for member in members:
             if match := _PREFIX.match(member.path.stem):
@@ -48,6 +48,14 @@ def family_tables(documents: Sequence[TextDocument]) -> Iterator[RawTable]:
                 yield _family((prefix,), some)
     if documents:
         yield _family(DOCUMENTS, documents)
+
+
+def _names_of(folder: str) -> tuple[str, ...]:
+    """Return the name of a folder, before it that of the folder around it if it is a number."""
+    around, _, name = folder.rpartition("/")
+    if around and not re.search(r"[^\W\d_]", name):
+        return (f"{around.rpartition('/')[2]} {name}", name)
+    return (name,)
 
 
 def _family(names: tuple[str, ...], members: Sequence[TextDocument]) -> RawTable:

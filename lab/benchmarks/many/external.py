@@ -8,6 +8,8 @@ Each line of the questions is an object with ``id``, ``kind``, ``source`` (table
 - count, aggregate: ``{"number": 12.5}``, or ``any_of`` for a name
 - exists: ``{"verdict": "yes", "items": [[form, ...], ...]}``
 - document: ``{"facts": [[form, ...], ...]}``
+
+Every second line belongs to the half ``test``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from many.folders import Folder
-from many.question import CHOOSE, Files, Forms, Question
+from many.question import SPLITS, Files, Forms, Question
 
 
 def external_folder(path: Path) -> Folder:
@@ -39,10 +41,12 @@ def _read_files(folder: Path) -> Files:
 def _read_questions(folder: Path) -> list[Question]:
     """Return the questions on a folder."""
     lines = (folder / "questions.jsonl").read_text("utf-8").splitlines()
-    return [_question(folder.name, json.loads(line)) for line in lines if line.strip()]
+    return [
+        _question(folder.name, json.loads(line), SPLITS[at % 2]) for at, line in enumerate(lines)
+    ]
 
 
-def _question(folder: str, item: Mapping[str, Any]) -> Question:
+def _question(folder: str, item: Mapping[str, Any], split: str) -> Question:
     answer = item["answer"]
     needed = _needed(answer)
     others = tuple((name,) for name in [*answer.get("none_of", ()), *answer.get("never", ())])
@@ -61,7 +65,7 @@ def _question(folder: str, item: Mapping[str, Any]) -> Question:
         stale=tuple(map(str, answer.get("never", ()))),
         style=item["style"],
         scopes=(item["kind"],),
-        split=CHOOSE,
+        split=split,
     )
 
 

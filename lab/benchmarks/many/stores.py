@@ -91,8 +91,8 @@ def prepare(
             more = load([target / "hidden"], on_failure=failures.append, limits=labelled)
             documents = chain(documents, more)
         writer.build(documents, failures)
-    if failures:
-        raise RuntimeError(f"{name}: {failures[0]}")
+    if lost := [failure for failure in failures if not failure.notice]:
+        raise RuntimeError(f"{name}: {lost[0]}")
     built.touch()
     return store
 

@@ -54,4 +54,5 @@ def test_files_and_questions_are_read(tmp_path: Path) -> None:
     assert (ships.numbers, ships.scopes, ships.universe) == ((4.0,), ("count",), ())
     assert (lives.verdict, lives.needed) == (False, ())
     assert (fare.needed, fare.stale) == ((("12.50",),), ("11.00",))
+    assert [item.split for item in folder.questions()] == ["choose", "test"] * 2
     assert len({item.id for item in folder.questions()}) == len(QUESTIONS)
