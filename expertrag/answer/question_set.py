@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scope import SETS, is_set, recognise_scope
-from expertrag.api.types import QuestionScope
+from expertrag.api.types import GateMode, QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
 from expertrag.queries.linking import QuestionParts
 from expertrag.queries.query import find_queries
@@ -27,8 +27,14 @@ LIKELY_SET = 0.15
 LIKELY_SCAN = 0.3
 """Probability from which its documents are read one by one, which takes longer."""
 
-LEAST_SCORE = 0.8
+LEAST_SCORE = 0.3
 """Score from which a table that the words alone do not understand is asked by the model."""
+
+LEAST_FAMILY = 0.8
+"""Score from which the documents of a family are read one by one, which takes longer."""
+
+MOSTLY_ROWS = 1.1
+"""Votes for a table of rows, half of all, from which a question about one fact may be computed."""
 
 TABLES = 2
 """Tables that the model is asked to query, the second one if the first has no answer."""
@@ -43,13 +49,16 @@ class QuestionSet:
 
     ``tables``: the tables that may answer it, the likeliest first; empty if none does. ``family``:
     the ids of the documents to read one by one, if no table answers; empty for none. ``name``: what
-    the table or the family is called.
+    the table or the family is called. ``read_as``: how the tables are queried for a question that
+    need not be about a set: if most of what a search finds are rows of one table, "the priciest
+    device" is computed. None for the scope itself.
     """
 
     scope: QuestionScope
     tables: tuple[TableLink, ...] = ()
     family: tuple[str, ...] = ()
     name: str = ""
+    read_as: QuestionScope | None = None
 
 
 ONE_FACT = QuestionSet(QuestionScope.LOOKUP)
@@ -71,19 +80,39 @@ def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> Que
     if not is_set(scope) and request.scope is None:
         likely = max(SETS, key=recognised.probabilities.__getitem__)
         probability = recognised.probabilities[likely]
-    if not is_set(likely) or probability < LIKELY_SET or request.sampling.constraint is not None:
-        return QuestionSet(scope)
-    database = index.tables(request.filter or None)
-    if not database.tables:
+    database = _tables_for(request, index, likely)
+    if database is None:
         return QuestionSet(scope)
     today = date.fromisoformat(request.as_of) if request.as_of else date.today()
     parts = QuestionParts.of(request.question, today)
     candidates = rank_tables(parts, database, search())
-    if link := _find_understood(candidates, likely, database):
+    may_be_set = probability >= LIKELY_SET
+    if may_be_set and (link := _find_understood(candidates, likely, database)):
         return _about_tables(likely, [link])
     if is_set(scope) or probability >= LIKELY_SCAN:
         return _find_likely(candidates, likely, database) or QuestionSet(scope)
+    if scope is QuestionScope.LOOKUP and request.mode is not GateMode.STRICT:
+        return _find_rows(candidates, likely) or QuestionSet(scope)
     return QuestionSet(scope)
+
+
+def _tables_for(
+    request: AnswerRequest, index: Index, likely: QuestionScope
+) -> TableDatabase | None:
+    """Return the tables that may answer a question; None if it is not computed."""
+    if not is_set(likely) or request.sampling.constraint is not None:
+        return None
+    database = index.tables(request.filter or None)
+    return database if database.tables else None
+
+
+def _find_rows(candidates: Sequence[Candidate], likely: QuestionScope) -> QuestionSet | None:
+    """Return the table that a question about one fact is computed from, if most passages are rows."""
+    rows = [one for one in candidates[:1] if not one.link.table.is_family]
+    if not rows or rows[0].votes < MOSTLY_ROWS:
+        return None
+    link = rows[0].link
+    return QuestionSet(QuestionScope.LOOKUP, (link,), (), _name(link), read_as=likely)
 
 
 def _find_understood(
@@ -107,9 +136,12 @@ def _find_likely(
     likely = [one.link for one in candidates[:TABLES] if one.score >= LEAST_SCORE]
     if not likely:
         return None
-    first = likely[0]
-    family = database.documents_of(first.table.name) if first.table.is_family else ()
+    first, score = likely[0], candidates[0].score
+    is_read = first.table.is_family and score >= LEAST_FAMILY
+    family = database.documents_of(first.table.name) if is_read else ()
     if not has_fields(first):
+        if not family:
+            return None
         if scope is QuestionScope.LIST and asks_for_extreme(first.parts.question):
             scope = QuestionScope.AGGREGATE
         return QuestionSet(scope, (), family, _name(first))

@@ -61,25 +61,28 @@ def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | 
 
     None if no table has, unless none or zero may be the answer.
     """
+    about = context.asks_about
+    scope = about.read_as or about.scope
     empty = None
-    for link in context.asks_about.tables:
-        result = query_table(context, link, generator)
+    for link in about.tables:
+        result = query_table(context, link, scope, generator)
         if result is not None and (result.rows.rows or link.understood):
-            return result
+            is_sure = about.read_as is None or not result.query.notes
+            return result if is_sure else None
         empty = empty or result
     may_be_none = context.scope in (QuestionScope.EXISTS, QuestionScope.COUNT)
-    return empty if may_be_none and not context.asks_about.family else None
+    return empty if may_be_none and not about.family else None
 
 
 def query_table(
-    context: AnswerContext, link: TableLink, generator: Generator
+    context: AnswerContext, link: TableLink, scope: QuestionScope, generator: Generator
 ) -> QueryResult | None:
     """Compute the answer to a question from one table that it is linked with."""
     database = context.view.index.tables(context.request.filter or None)
     asks_model = generator.family == INSTRUCT.name
     draft = _draft(context, link, generator) if asks_model else None
     with context.meter.stage("search"):
-        return run_question(link, context.scope, database, draft, asked_model=asks_model)
+        return run_question(link, scope, database, draft, asked_model=asks_model)
 
 
 def _draft(context: AnswerContext, link: TableLink, generator: Generator) -> TableQuery | None:

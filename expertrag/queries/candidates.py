@@ -42,10 +42,14 @@ _RETIRED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A table that a question may be about, linked with it; a higher ``score`` is better."""
+    """A table that a question may be about, linked with it; a higher ``score`` is better.
+
+    ``votes``: the part of the score that a search gives.
+    """
 
     link: TableLink
     score: float
+    votes: float = 0.0
 
 
 def rank_tables(
@@ -59,10 +63,11 @@ def rank_tables(
     links = link_tables(parts, database.tables)
     years = _YEAR.findall(parts.question)
     candidates = [
-        Candidate(link, votes[link.table.name] + _weigh_words(link) + _weigh_path(path, years))
+        Candidate(link, won + _weigh_words(link) + _weigh_path(path, years), won)
         for link in links
         if not (link.table.is_family and link.table.names == DOCUMENTS)
         for path in database.documents_of(link.table.name)[:1]
+        for won in [votes[link.table.name]]
     ]
     return sorted(candidates, key=lambda candidate: candidate.score, reverse=True)
 

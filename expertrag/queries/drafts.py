@@ -79,9 +79,9 @@ def draft_messages(link: TableLink) -> list[Message]:
 def read_draft(text: str, link: TableLink) -> TableQuery | None:
     """Read the SQL that continues the prompt.
 
-    None if it is not a query of one table, or compares with a number or a day that the question
-    does not say. Models fill in what they have seen in the prompt. A value of a column with few
-    values may be meant by other words; a note says so.
+    None if it is not a query of one table. A condition with a number or a day that the question
+    does not say is left out: models fill in what they have seen in the prompt. A value of a column
+    with few values may be meant by other words. Notes say both.
     """
     table = link.table
     sql = _simplify(" ".join(_quote_names(f"{_BEGINNING} {text.strip()}", table).split()))
@@ -91,17 +91,18 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
     target = _read_target(match, table)
     if target is None:
         return None
-    where = match["where"] or ""
-    assumed = _find_assumed(where, link)
-    if assumed is None:
-        return None
-    notes = [f"it is taken as “{value}”" for value in assumed]
-    notes += [f"“{value}” is not compared" for value in _list_unused(where, link)]
-    conditions = (QueryCondition(f"({where})", "", "; ".join(notes)),) if where else ()
+    conditions = [_read_condition(part, link) for part in _split(match["where"] or "")]
+    where = " ".join(one.sql for one in conditions if one)
+    if None in conditions:
+        note = "a condition that the question does not say was left out"
+        conditions.append(QueryCondition("", "", note))
+    conditions += [
+        QueryCondition("", "", f"“{value}” is not compared") for value in _list_unused(where, link)
+    ]
     shown = _read_columns(match["what"], table) or [column.name for column in table.columns[:3]]
     wanted = (target.group, target.measure)
     shown += [name for name in wanted if name and name not in shown]
-    return TableQuery(table, target, conditions, tuple(shown))
+    return TableQuery(table, target, tuple(filter(None, conditions)), tuple(shown))
 
 
 def _simplify(sql: str) -> str:
@@ -133,8 +134,22 @@ def _list_unused(where: str, link: TableLink) -> list[str]:
     ]
 
 
-def _find_assumed(where: str, link: TableLink) -> list[str] | None:
-    """Return the values of a condition that the question does not say in these words.
+def _split(where: str) -> list[str]:
+    """Split a condition at each AND; one with OR is kept whole."""
+    if not where or re.search(r"\bOR\b", _QUOTED.sub("", where), re.IGNORECASE):
+        return [where] if where else []
+    parts: list[str] = []
+    for part in re.split(r"\s+AND\s+", where, flags=re.IGNORECASE):
+        between = parts and re.search(r"\bBETWEEN\s+\S+$", parts[-1], re.IGNORECASE)
+        if between or (parts and parts[-1].count("'") % 2):
+            parts[-1] += f" AND {part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def _read_condition(sql: str, link: TableLink) -> QueryCondition | None:
+    """Return a condition with a note on values that the question does not say in these words.
 
     None if one of them is a number or a day, or none of a few values of a column.
     """
@@ -147,7 +162,7 @@ def _find_assumed(where: str, link: TableLink) -> list[str] | None:
         for value in column.values
     }
     assumed = []
-    for text in re.findall(r"'((?:[^']|'')*)'", where):
+    for text in re.findall(r"'((?:[^']|'')*)'", sql):
         plain = text.strip("%").replace("''", "'")
         if date_of(plain):
             if not days and not re.search(r"\d", link.parts.question):
@@ -158,8 +173,8 @@ def _find_assumed(where: str, link: TableLink) -> list[str] | None:
             continue
         if fold(plain) not in few:
             return None
-        assumed.append(plain)
-    return assumed if _says_numbers(where, link) else None
+        assumed.append(f"it is taken as “{plain}”")
+    return QueryCondition(f"({sql})", "", "; ".join(assumed)) if _says_numbers(sql, link) else None
 
 
 def _says_numbers(where: str, link: TableLink) -> bool:

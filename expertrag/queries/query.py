@@ -26,7 +26,7 @@ MOST_QUERIES = 24
 """Most queries that a question is taken to mean."""
 
 
-_FEWEST_SHOWN, _MOST_SHOWN = 3, 6
+_FEWEST_SHOWN, MOST_SHOWN = 3, 6
 """Fewest and most columns that the rows of an answer have."""
 
 
@@ -46,7 +46,7 @@ class TableQuery:
     @property
     def where(self) -> str:
         """The condition in SQL, with its keyword; "" without one."""
-        parts = [condition.sql for condition in self.conditions]
+        parts = [condition.sql for condition in self.conditions if condition.sql]
         if self.target.measure and not self.target.distinct:
             parts.append(f"{quote(self.target.measure)} IS NOT NULL")
         return f" WHERE {' AND '.join(parts)}" if parts else ""
@@ -161,5 +161,5 @@ def _choose_columns(
     order = [*key, *([target.measure] if target.measure else []), *asked, *tested]
     shown = dict.fromkeys(name for name in order if name in names)
     return tuple(shown if len(shown) >= _FEWEST_SHOWN else dict.fromkeys([*shown, *names]))[
-        : max(_FEWEST_SHOWN, min(len(shown), _MOST_SHOWN))
+        : max(_FEWEST_SHOWN, min(len(shown), MOST_SHOWN))
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from expertrag.queries.linking import TableLink
-from expertrag.queries.query import TableQuery, find_queries
+from expertrag.queries.query import MOST_SHOWN, TableQuery, find_queries
 from expertrag_index.tables.database import Rows, TableDatabase, quote
 from expertrag_retriever.types import QuestionScope, Scalar
 
@@ -96,6 +96,8 @@ def run_question(
         readings.setdefault(essence, draft)
         if agreed or query is None or database.run(draft.rows_sql).rows:
             query = readings[essence]
+            shown = dict.fromkeys((*draft.shown, *query.shown))
+            query = replace(query, shown=tuple(shown)[:MOST_SHOWN])
     if query is None:
         return None
     return QueryResult(
