@@ -33,8 +33,11 @@ LEAST_SCORE = 0.3
 LEAST_FAMILY = 0.8
 """Score from which the documents of a family are read one by one, which takes longer."""
 
-MOSTLY_ROWS = 1.1
-"""Votes for a table of rows, half of all, from which a question about one fact may be computed."""
+LEAST_COMPARED = 0.6
+"""Score of a table from which a comparison may be computed from it."""
+
+MOSTLY_ROWS = 0.9
+"""Votes for a table of rows, near half of all, from which one fact may be computed from it."""
 
 TABLES = 2
 """Tables that the model is asked to query, the second one if the first has no answer."""
@@ -91,9 +94,12 @@ def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> Que
         return _about_tables(likely, [link])
     if is_set(scope) or probability >= LIKELY_SCAN:
         return _find_likely(candidates, likely, database) or QuestionSet(scope)
-    if scope is QuestionScope.LOOKUP and request.mode is not GateMode.STRICT:
-        return _find_rows(candidates, likely) or QuestionSet(scope)
-    return QuestionSet(scope)
+    if request.mode is GateMode.STRICT:
+        return QuestionSet(scope)
+    if scope is QuestionScope.COMPARE:
+        return _find_compared(candidates) or QuestionSet(scope)
+    is_fact = scope is QuestionScope.LOOKUP
+    return (_find_rows(candidates, likely) if is_fact else None) or QuestionSet(scope)
 
 
 def _tables_for(
@@ -107,12 +113,24 @@ def _tables_for(
 
 
 def _find_rows(candidates: Sequence[Candidate], likely: QuestionScope) -> QuestionSet | None:
-    """Return the table that a question about one fact is computed from, if most passages are rows."""
+    """Return the table to compute a fact from; None if a search finds mostly other texts."""
     rows = [one for one in candidates[:1] if not one.link.table.is_family]
     if not rows or rows[0].votes < MOSTLY_ROWS:
         return None
     link = rows[0].link
     return QuestionSet(QuestionScope.LOOKUP, (link,), (), _name(link), read_as=likely)
+
+
+def _find_compared(candidates: Sequence[Candidate]) -> QuestionSet | None:
+    """Return the tables that a comparison may be computed from: the larger of two rows."""
+    likely = [
+        one.link for one in candidates[:1] if one.score >= LEAST_COMPARED and has_fields(one.link)
+    ]
+    if not likely:
+        return None
+    name = _name(likely[0])
+    scope = QuestionScope.COMPARE
+    return QuestionSet(scope, tuple(likely), (), name, read_as=QuestionScope.AGGREGATE)
 
 
 def _find_understood(

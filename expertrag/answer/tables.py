@@ -19,6 +19,7 @@ from expertrag.queries.drafts import DRAFT_STOPS, DRAFT_TOKENS, draft_messages, 
 from expertrag.queries.result import QueryResult, count_decimals, run_question
 from expertrag.queries.wording import Line, to_coverage, to_lines, to_table
 from expertrag_index.errors import SearchError
+from expertrag_index.tables.database import quote
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
@@ -67,11 +68,18 @@ def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | 
     for link in about.tables:
         result = query_table(context, link, scope, generator)
         if result is not None and (result.rows.rows or link.understood):
-            is_sure = about.read_as is None or not result.query.notes
-            return result if is_sure else None
+            return result if about.read_as is None or _tells_fact(result) else None
         empty = empty or result
     may_be_none = context.scope in (QuestionScope.EXISTS, QuestionScope.COUNT)
     return empty if may_be_none and not about.family else None
+
+
+def _tells_fact(result: QueryResult) -> bool:
+    """Return whether a result has more than what the question says, and nothing is assumed."""
+    query = result.query
+    conditions = " ".join(condition.sql for condition in query.conditions)
+    is_new = query.target.operation or any(quote(name) not in conditions for name in query.shown)
+    return bool(is_new) and not query.notes
 
 
 def query_table(

@@ -90,6 +90,8 @@ def run_question(
         readings.setdefault(_essence(each, scope, database), each)
     query: TableQuery | None = next(iter(readings.values()), None)
     agreed: bool | None = False if asked_model else None
+    if draft is not None and scope is QuestionScope.EXISTS and draft.notes:
+        draft = None  # a row that is like what is asked is not what is asked
     if draft is not None:
         essence = _essence(draft, scope, database)
         agreed = essence in readings

@@ -7,31 +7,56 @@ from pathlib import Path
 import pytest
 
 from expertrag.answer.question_set import ONE_FACT, find_set
-from expertrag.api.types import AnswerRequest, QuestionScope
+from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
 from expertrag_index.store.index import Index
+
+INCIDENTS = [f"incidents/INC-{number}.md" for number in range(1, 4)]
+ROWS = [f"expenses.csv#{number}" for number in range(1, 6)]
+
+
+def find_nothing() -> list[str]:
+    return []
 
 
 @pytest.mark.parametrize(
-    ("question", "scope", "table", "family"),
+    ("question", "scope", "table"),
     [
-        ("How many incidents happened in May 2026?", QuestionScope.COUNT, "incidents", False),
-        ("What did we spend on travel in Q2 2026?", QuestionScope.AGGREGATE, "expenses", False),
-        ("How many incidents were caused by the weather?", QuestionScope.COUNT, "", True),
-        ("How high is the mountain?", QuestionScope.LOOKUP, "", False),
+        ("How many incidents happened in May 2026?", QuestionScope.COUNT, "incidents"),
+        ("What did we spend on travel in Q2 2026?", QuestionScope.AGGREGATE, "expenses"),
+        ("How high is the mountain?", QuestionScope.LOOKUP, ""),
     ],
 )
-def test_a_table_or_a_family(
-    company_store: Path, question: str, scope: QuestionScope, table: str, family: bool
+def test_a_table_that_the_words_name(
+    company_store: Path, question: str, scope: QuestionScope, table: str
 ) -> None:
     with Index.open(company_store) as index:
-        about = find_set(AnswerRequest(question), index)
+        about = find_set(AnswerRequest(question), index, find_nothing)
     assert about.scope is scope
-    assert (about.table.table.name if about.table else "") == table
-    assert bool(about.family) is family
+    assert [link.table.name for link in about.tables] == ([table] if table else [])
+    assert not about.family
+
+
+def test_a_family_is_read_if_no_query_of_its_fields_answers(company_store: Path) -> None:
+    with Index.open(company_store) as index:
+        request = AnswerRequest("How many incidents were caused by the weather?")
+        about = find_set(request, index, lambda: INCIDENTS)
+    assert [link.table.name for link in about.tables][:1] == ["incidents"]
+    assert len(about.family) == 3
+
+
+@pytest.mark.parametrize(("mode", "tables"), [(GateMode.AUTO, ["expenses"]), (GateMode.STRICT, [])])
+def test_a_fact_is_computed_if_a_search_finds_rows(
+    company_store: Path, mode: GateMode, tables: list[str]
+) -> None:
+    request = AnswerRequest("Where did Ada Lund go?", mode=mode)
+    with Index.open(company_store) as index:
+        about = find_set(request, index, lambda: ROWS)
+    assert about.scope is QuestionScope.LOOKUP
+    assert [link.table.name for link in about.tables] == tables
 
 
 def test_the_caller_decides(company_store: Path) -> None:
     with Index.open(company_store) as index:
         question = "How many incidents happened in May 2026?"
         request = AnswerRequest(question, scope=QuestionScope.LOOKUP)
-        assert find_set(request, index) == ONE_FACT
+        assert find_set(request, index, lambda: pytest.fail("it searched")) == ONE_FACT

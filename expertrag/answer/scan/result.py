@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from expertrag.answer.scan.plan import Attribute, ScanPlan
 from expertrag.answer.scan.values import Normal
 
+READ_BY_MODEL = "a language model has read the documents, and may have misread one"
+"""Reason of a scan that nothing else makes incomplete."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -107,14 +110,15 @@ class ScanResult:
 
     @property
     def complete(self) -> bool | None:
-        """Whether the documents that match are all there are; None if unknown."""
-        if self.left_out:
-            return False
-        return True if self.whole and not self.unsure and not self.doubtful else None
+        """False if documents were left out, else None: a model has read them, which may be wrong.
+
+        Of 14 counts over prose that strangers asked for, none was right.
+        """
+        return False if self.left_out else None
 
     @property
     def reason(self) -> str:
-        """Why it is not complete; "" if it is."""
+        """Why it may not be complete."""
         if self.left_out:
             return f"{self.left_out} documents were not read{self.stopped and f': {self.stopped}'}"
         reasons = []
@@ -126,7 +130,7 @@ class ScanResult:
             reasons.append(f"{len(self.doubtful)} documents were not read beyond doubt ({names})")
         if not self.whole:
             reasons.append("the documents were chosen by a search, and others may match")
-        return "; ".join(reasons)
+        return "; ".join(reasons or [READ_BY_MODEL])
 
     @property
     def description(self) -> str:

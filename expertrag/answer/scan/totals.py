@@ -77,16 +77,16 @@ def to_table(result: ScanResult, scope: QuestionScope) -> tuple[AnswerTable, Cov
 
 def coverage_of(result: ScanResult) -> Coverage:
     """Return how complete the documents of a scan are."""
-    complete, reason = result.complete, result.reason
-    missing = _without_value(result)
-    if missing and complete:
-        reason = f"{missing} of the documents that match do not give the {_name_measured(result)}"
+    reason = result.reason
+    if missing := _without_value(result):
+        lacking = f"{missing} of the documents that match do not give the {_name_measured(result)}"
+        reason = f"{reason}; {lacking}"
     return Coverage(
         searched=result.searched,
         matched=len(result.matched),
         read=len(result.documents),
         left_out=result.left_out,
-        complete=None if complete and missing else complete,
+        complete=result.complete,
         reason=reason,
     )
 
