@@ -78,6 +78,10 @@ class Route:
         return self.expert or self.pattern
 
 
+Searches = dict[tuple[str, int], "SearchResult"]
+"""Results by query and number of passages."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
     """The context of a running answer.
@@ -99,7 +103,7 @@ class AnswerContext:
     view: View
     meter: Meter
     should_stop: ShouldStop
-    searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
+    searches: Searches = field(default_factory=dict)
     internal: bool = False
     asks_about: QuestionSet = ONE_FACT
 

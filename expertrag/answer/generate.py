@@ -15,11 +15,12 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.hops import ANSWER, ask_instead, name_in, split_question
 from expertrag.answer.portions import CHECKED, PassageSession
+from expertrag.answer.question_set import QuestionSet, find_rows
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scanned import answer_by_scan
 from expertrag.answer.scope import is_set
-from expertrag.answer.search import gather_passages, search_for_gate
+from expertrag.answer.search import Gathered, gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
 from expertrag.answer.tables import answer_from_table, coverage_of_passages, query_tables
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
@@ -98,26 +99,31 @@ class Answering:
         yield from self._finish(meter, DoneEvent(answer.session.finish_reason))
 
     def answer_open_book(self, context: AnswerContext) -> Events:
-        """Answer open book: search, read the passages, generate, and ground the answer."""
+        """Answer open book: from a set of documents, or from the passages of a search."""
         if whole := self._answer_about_set(context):
-            for event in whole:
-                if isinstance(event, DoneEvent):
-                    yield from self._finish(context.meter, event)
-                else:
-                    yield event
+            yield from self._finish_with_usage(context, whole)
             return
+        if otherwise := context.asks_about.otherwise:
+            context = replace(context, asks_about=QuestionSet(otherwise))
         context, first = self._take_first_hop(context)
-        request, meter = context.request, context.meter
         draft = partial(self.sessions.draft, context)
         gathered = gather_passages(context, self._reranker, draft)
+        if fact := self._compute_fact(context, gathered.passages):
+            yield from self._finish_with_usage(context, fact)
+            return
         if first:
-            best = *gathered.passages[: request.k - len(first)], *first
+            best = *gathered.passages[: context.request.k - len(first)], *first
             gathered = replace(gathered, result=replace(gathered.result, passages=best))
-        strict = request.mode is GateMode.STRICT
         if not gathered.passages:
             yield PassagesEvent((), gathered.result.generation)
             yield from self._answer_without_passages(context)
             return
+        yield from self._answer_from_passages(context, gathered)
+
+    def _answer_from_passages(self, context: AnswerContext, gathered: Gathered) -> Events:
+        """Read the passages, generate, and ground the answer."""
+        request, meter = context.request, context.meter
+        strict = request.mode is GateMode.STRICT
         packed = self.sessions.pack(request, gathered.passages)
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, gathered.result.generation)
@@ -169,6 +175,25 @@ class Answering:
         if is_about_document(context) and (document := find_document(context)):
             return answer_about_document(context, document)
         return None
+
+    def _compute_fact(
+        self, context: AnswerContext, passages: Sequence[Passage]
+    ) -> Iterator[AnswerEvent] | None:
+        """Compute a fact or a comparison if the passages are mostly rows of one table."""
+        about = find_rows(context.request, context.scope, context.view.index, passages)
+        if about is None:
+            return None
+        context = replace(context, asks_about=about)
+        result = query_tables(context, self._generator)
+        return answer_from_table(context, result) if result else None
+
+    def _finish_with_usage(self, context: AnswerContext, events: Iterator[AnswerEvent]) -> Events:
+        """Pass the events of an answer on, with its usage before the last one."""
+        for event in events:
+            if isinstance(event, DoneEvent):
+                yield from self._finish(context.meter, event)
+            else:
+                yield event
 
     def _answer_without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:
         """Abstain in STRICT, else answer closed book: the filter admits no passage."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import GateMode, QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
-from expertrag.queries.linking import QuestionParts
+from expertrag.queries.linking import QuestionParts, link_tables
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
 
 if TYPE_CHECKING:
-    from expertrag.api.types import AnswerRequest
+    from expertrag.api.types import AnswerRequest, Passage
     from expertrag.queries.linking import TableLink
     from expertrag_index.store.index import Index
     from expertrag_index.tables.database import TableDatabase
@@ -33,11 +33,8 @@ LEAST_SCORE = 0.3
 LEAST_FAMILY = 0.8
 """Score from which the documents of a family are read one by one, which takes longer."""
 
-LEAST_COMPARED = 0.6
-"""Score of a table from which a comparison may be computed from it."""
-
-MOSTLY_ROWS = 0.9
-"""Votes for a table of rows, near half of all, from which one fact may be computed from it."""
+MOSTLY_ROWS = 0.6
+"""Share of passages that are rows of one table, from which a fact is computed from it."""
 
 TABLES = 2
 """Tables that the model is asked to query, the second one if the first has no answer."""
@@ -54,7 +51,8 @@ class QuestionSet:
     the ids of the documents to read one by one, if no table answers; empty for none. ``name``: what
     the table or the family is called. ``read_as``: how the tables are queried for a question that
     need not be about a set: if most of what a search finds are rows of one table, "the priciest
-    device" is computed. None for the scope itself.
+    device" is computed. None for the scope itself. ``otherwise``: the scope if passages answer
+    after all, because the recogniser leaves open whether the question is about a set.
     """
 
     scope: QuestionScope
@@ -62,6 +60,7 @@ class QuestionSet:
     family: tuple[str, ...] = ()
     name: str = ""
     read_as: QuestionScope | None = None
+    otherwise: QuestionScope | None = None
 
 
 ONE_FACT = QuestionSet(QuestionScope.LOOKUP)
@@ -83,54 +82,57 @@ def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> Que
     if not is_set(scope) and request.scope is None:
         likely = max(SETS, key=recognised.probabilities.__getitem__)
         probability = recognised.probabilities[likely]
-    database = _tables_for(request, index, likely)
-    if database is None:
+    if not is_set(likely) or probability < LIKELY_SET or request.sampling.constraint is not None:
         return QuestionSet(scope)
-    today = date.fromisoformat(request.as_of) if request.as_of else date.today()
-    parts = QuestionParts.of(request.question, today)
-    candidates = rank_tables(parts, database, search())
-    may_be_set = probability >= LIKELY_SET
-    if may_be_set and (link := _find_understood(candidates, likely, database)):
-        return _about_tables(likely, [link])
+    database = index.tables(request.filter or None)
+    if not database.tables:
+        return QuestionSet(scope)
+    links = link_tables(_read_parts(request), database.tables)
+    if not is_set(scope) and not any(link.shares_words for link in links):
+        return QuestionSet(scope)
+    candidates = rank_tables(links, database, search())
+    if link := _find_understood(candidates, likely, database):
+        return replace(_about_tables(likely, [link]), otherwise=scope)
     if is_set(scope) or probability >= LIKELY_SCAN:
-        return _find_likely(candidates, likely, database) or QuestionSet(scope)
-    if request.mode is GateMode.STRICT:
-        return QuestionSet(scope)
-    if scope is QuestionScope.COMPARE:
-        return _find_compared(candidates) or QuestionSet(scope)
-    is_fact = scope is QuestionScope.LOOKUP
-    return (_find_rows(candidates, likely) if is_fact else None) or QuestionSet(scope)
+        about = _find_likely(candidates, likely, database) or QuestionSet(scope)
+        return replace(about, otherwise=scope)
+    return QuestionSet(scope)
 
 
-def _tables_for(
-    request: AnswerRequest, index: Index, likely: QuestionScope
-) -> TableDatabase | None:
-    """Return the tables that may answer a question; None if it is not computed."""
-    if not is_set(likely) or request.sampling.constraint is not None:
+def find_rows(
+    request: AnswerRequest, scope: QuestionScope, index: Index, passages: Sequence[Passage]
+) -> QuestionSet | None:
+    """Find the table to compute a fact or a comparison from; None if the passages are other texts.
+
+    :param passages: what a search for the question has found, best first.
+    """
+    if request.scope or scope not in (QuestionScope.LOOKUP, QuestionScope.COMPARE):
+        return None
+    if request.mode is GateMode.STRICT or request.sampling.constraint is not None:
         return None
     database = index.tables(request.filter or None)
-    return database if database.tables else None
-
-
-def _find_rows(candidates: Sequence[Candidate], likely: QuestionScope) -> QuestionSet | None:
-    """Return the table to compute a fact from; None if a search finds mostly other texts."""
-    rows = [one for one in candidates[:1] if not one.link.table.is_family]
-    if not rows or rows[0].votes < MOSTLY_ROWS:
+    if all(table.is_family for table in database.tables):
         return None
-    link = rows[0].link
-    return QuestionSet(QuestionScope.LOOKUP, (link,), (), _name(link), read_as=likely)
-
-
-def _find_compared(candidates: Sequence[Candidate]) -> QuestionSet | None:
-    """Return the tables that a comparison may be computed from: the larger of two rows."""
-    likely = [
-        one.link for one in candidates[:1] if one.score >= LEAST_COMPARED and has_fields(one.link)
-    ]
-    if not likely:
+    documents = [passage.document_id for passage in passages]
+    links = link_tables(_read_parts(request), database.tables)
+    candidates = rank_tables(links, database, documents)[:1]
+    rows = [one.link for one in candidates if not one.link.table.is_family]
+    if not rows or _share_of_rows(rows[0], documents, database) < MOSTLY_ROWS:
         return None
-    name = _name(likely[0])
-    scope = QuestionScope.COMPARE
-    return QuestionSet(scope, tuple(likely), (), name, read_as=QuestionScope.AGGREGATE)
+    recognised = recognise_scope(request.question)
+    likely = max(SETS, key=recognised.probabilities.__getitem__)
+    read_as = QuestionScope.AGGREGATE if scope is QuestionScope.COMPARE else likely
+    return QuestionSet(scope, tuple(rows), (), _name(rows[0]), read_as=read_as)
+
+
+def _share_of_rows(link: TableLink, documents: Sequence[str], database: TableDatabase) -> float:
+    rows = sum(link.table in database.tables_of(document) for document in documents)
+    return rows / max(1, len(documents))
+
+
+def _read_parts(request: AnswerRequest) -> QuestionParts:
+    today = date.fromisoformat(request.as_of) if request.as_of else date.today()
+    return QuestionParts.of(request.question, today)
 
 
 def _find_understood(

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
-from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
+from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route, Searches
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
 from expertrag.answer.question_set import ONE_FACT, find_set
 from expertrag.api.turns import Turn
@@ -71,9 +71,10 @@ class QuestionReader:
         call.meter.add(turns_dropped=dropped)
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
         asks_about = ONE_FACT
+        searches: Searches = {}
         if request.mode is not GateMode.NEVER and not asked.about_conversation:
             asks_about = find_set(
-                request, call.view.index, partial(_find_documents, call, asked, request)
+                request, call.view.index, partial(_find_documents, call, asked, request, searches)
             )
         return AnswerContext(
             request,
@@ -85,6 +86,7 @@ class QuestionReader:
             call.meter,
             call.should_stop,
             asks_about=asks_about,
+            searches=searches,
         )
 
     def _read_and_embed(self, request: AnswerRequest, call: Call) -> QuestionInContext:
@@ -104,8 +106,13 @@ class QuestionReader:
         return replace(asked, vectors=vectors)
 
 
-def _find_documents(call: Call, asked: QuestionInContext, request: AnswerRequest) -> list[str]:
-    """Search for a question; return the documents of the passages, best first."""
+def _find_documents(
+    call: Call, asked: QuestionInContext, request: AnswerRequest, searches: Searches
+) -> list[str]:
+    """Search for a question; return the documents of the passages, best first.
+
+    :param searches: keeps the result for the answer.
+    """
     call.should_stop()
     with call.meter.stage("search"):
         result = call.view.searcher.search(
@@ -114,6 +121,8 @@ def _find_documents(call: Call, asked: QuestionInContext, request: AnswerRequest
             filter=request.filter or None,
             query_vector=asked.vectors,
         )
+    call.meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+    searches[asked.question, SEARCHED] = result
     return [passage.document_id for passage in result.passages]
 
 

@@ -161,8 +161,12 @@ def _count_wanted(request: AnswerRequest) -> int:
 
 
 def _search_once(context: AnswerContext, query: str, k: int) -> SearchResult:
-    """Search for a query, once: a search that the gate has run serves the answer as well."""
-    if (query, k) not in context.searches:
+    """Search for a query, once: a search before the answer, with as many passages, serves it."""
+    searches = context.searches
+    deeper = (result for (done, depth), result in searches.items() if done == query and depth > k)
+    if (query, k) not in searches and (known := next(deeper, None)):
+        searches[query, k] = replace(known, passages=known.passages[:k])
+    if (query, k) not in searches:
         result = context.view.searcher.search(
             query,
             k=k,
@@ -170,8 +174,8 @@ def _search_once(context: AnswerContext, query: str, k: int) -> SearchResult:
             query_vector=context.asked.vectors if query == context.request.question else None,
         )
         context.meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
-        context.searches[query, k] = result
-    return context.searches[query, k]
+        searches[query, k] = result
+    return searches[query, k]
 
 
 def _interleave(before: SearchResult, after: SearchResult) -> SearchResult:

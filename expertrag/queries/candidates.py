@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from expertrag.queries.linking import QuestionParts, TableLink, link_tables
+from expertrag.queries.linking import TableLink
 from expertrag_index.tables.database import TableDatabase
 from expertrag_index.tables.families import DOCUMENTS, FILE, TITLE
 
@@ -53,15 +53,15 @@ class Candidate:
 
 
 def rank_tables(
-    parts: QuestionParts, database: TableDatabase, documents: Iterable[str]
+    links: Sequence[TableLink], database: TableDatabase, documents: Iterable[str]
 ) -> list[Candidate]:
     """Return the tables of a store, the likeliest first, without the table of all documents.
 
+    :param links: the question linked with each table.
     :param documents: the documents of the passages that a search finds, best first.
     """
     votes = _count_votes(database, documents)
-    links = link_tables(parts, database.tables)
-    years = _YEAR.findall(parts.question)
+    years = _YEAR.findall(links[0].parts.question) if links else []
     candidates = [
         Candidate(link, won + _weigh_words(link) + _weigh_path(path, years), won)
         for link in links

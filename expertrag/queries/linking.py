@@ -136,16 +136,11 @@ class TableLink:
         return link if link.understood else None
 
     @property
-    def is_likely(self) -> bool:
-        """Whether a language model may find in this table what the words leave open."""
-        named = any(not word.asks for word in self.named)
+    def shares_words(self) -> bool:
+        """Whether the table has any word of the question: its name, a column, or a value."""
         is_all = self.table.is_family and self.table.names == DOCUMENTS
-        return not is_all and self.score > 0 and bool(named or self.values or self.columns)
-
-    @property
-    def names_documents(self) -> bool:
-        """Whether the question names a family of documents, which can be read one by one."""
-        return self.table.is_family and any(not word.asks for word in self.named)
+        named = any(not word.asks for word in self.named)
+        return not is_all and bool(named or self.values or self.columns)
 
     @property
     def understood(self) -> bool:

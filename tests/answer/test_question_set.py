@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from expertrag.answer.question_set import ONE_FACT, find_set
+from expertrag.answer.question_set import ONE_FACT, find_rows, find_set
 from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
 from expertrag_index.store.index import Index
+from expertrag_retriever.search import to_passage
 
 INCIDENTS = [f"incidents/INC-{number}.md" for number in range(1, 4)]
 ROWS = [f"expenses.csv#{number}" for number in range(1, 6)]
@@ -44,15 +45,22 @@ def test_a_family_is_read_if_no_query_of_its_fields_answers(company_store: Path)
     assert len(about.family) == 3
 
 
-@pytest.mark.parametrize(("mode", "tables"), [(GateMode.AUTO, ["expenses"]), (GateMode.STRICT, [])])
-def test_a_fact_is_computed_if_a_search_finds_rows(
-    company_store: Path, mode: GateMode, tables: list[str]
+@pytest.mark.parametrize(
+    ("mode", "documents", "tables"),
+    [
+        (GateMode.AUTO, ROWS, ["expenses"]),
+        (GateMode.AUTO, ROWS[:1] + INCIDENTS, []),
+        (GateMode.STRICT, ROWS, []),
+    ],
+)
+def test_a_fact_is_computed_if_most_passages_are_rows(
+    company_store: Path, mode: GateMode, documents: list[str], tables: list[str]
 ) -> None:
     request = AnswerRequest("Where did Ada Lund go?", mode=mode)
     with Index.open(company_store) as index:
-        about = find_set(request, index, lambda: ROWS)
-    assert about.scope is QuestionScope.LOOKUP
-    assert [link.table.name for link in about.tables] == tables
+        passages = [to_passage(index.catalog.chunks(id)[0]) for id in documents]
+        about = find_rows(request, QuestionScope.LOOKUP, index, passages)
+    assert [link.table.name for link in (about.tables if about else ())] == tables
 
 
 def test_the_caller_decides(company_store: Path) -> None:

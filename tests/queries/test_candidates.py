@@ -9,7 +9,7 @@ import pytest
 from company_tables import company
 
 from expertrag.queries.candidates import has_fields, rank_tables
-from expertrag.queries.linking import QuestionParts
+from expertrag.queries.linking import QuestionParts, link_tables
 from expertrag_index.tables.database import TableDatabase
 from expertrag_index.tables.extract import TextDocument
 
@@ -18,7 +18,9 @@ TODAY = date(2026, 12, 1)
 
 
 def best(question: str, documents: Sequence[str] = (), database: TableDatabase = DATABASE) -> str:
-    return rank_tables(QuestionParts.of(question, TODAY), database, documents)[0].link.table.name
+    return rank_tables(
+        link_tables(QuestionParts.of(question, TODAY), database.tables), database, documents
+    )[0].link.table.name
 
 
 def test_a_search_decides_where_the_words_say_nothing() -> None:
@@ -57,11 +59,15 @@ def test_the_year_of_a_file_is_the_year_of_the_question(question: str, table: st
 
 def test_fields_tell_more_than_titles() -> None:
     parts = QuestionParts.of("How many?", TODAY)
-    links = {one.link.table.name: one.link for one in rank_tables(parts, DATABASE, ())}
+    links = {
+        one.link.table.name: one.link
+        for one in rank_tables(link_tables(parts, DATABASE.tables), DATABASE, ())
+    }
     assert has_fields(links["incidents"])
     notes = [
         TextDocument(f"notes/{name}.docx", name, f"notes/{name}.docx", {"author": "A"}, "Text.")
         for name in ("one", "two", "three")
     ]
-    (plain,) = rank_tables(parts, TableDatabase.of(notes), ())
+    database = TableDatabase.of(notes)
+    (plain,) = rank_tables(link_tables(parts, database.tables), database, ())
     assert not has_fields(plain.link)

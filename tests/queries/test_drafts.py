@@ -9,7 +9,7 @@ from company_tables import company
 
 from expertrag.queries.candidates import rank_tables
 from expertrag.queries.drafts import draft_messages, read_draft
-from expertrag.queries.linking import QuestionParts, TableLink
+from expertrag.queries.linking import QuestionParts, TableLink, link_tables
 from expertrag.queries.result import run_question
 from expertrag.queries.wording import to_coverage
 from expertrag_retriever.types import QuestionScope
@@ -20,7 +20,9 @@ TRAVEL = "What did we spend on travel in Q2 2026?"
 
 
 def link(question: str) -> TableLink:
-    return rank_tables(QuestionParts.of(question, TODAY), DATABASE, ())[0].link
+    return rank_tables(
+        link_tables(QuestionParts.of(question, TODAY), DATABASE.tables), DATABASE, ()
+    )[0].link
 
 
 def test_the_prompt_has_the_table_and_the_days_of_periods() -> None:

@@ -8,7 +8,7 @@ import pytest
 from company_tables import company
 
 from expertrag.queries.candidates import rank_tables
-from expertrag.queries.linking import QuestionParts, TableLink
+from expertrag.queries.linking import QuestionParts, TableLink, link_tables
 from expertrag.queries.result import QueryResult, count_decimals, link_question, run_question
 from expertrag.queries.wording import to_coverage, to_lines, to_table
 from expertrag_retriever.types import QuestionScope
@@ -20,7 +20,9 @@ AGGREGATE, EXISTS = QuestionScope.AGGREGATE, QuestionScope.EXISTS
 
 
 def link_best(question: str) -> TableLink | None:
-    candidates = rank_tables(QuestionParts.of(question, TODAY), DATABASE, ())
+    candidates = rank_tables(
+        link_tables(QuestionParts.of(question, TODAY), DATABASE.tables), DATABASE, ()
+    )
     return link_question([one.link for one in candidates[:2]], DATABASE)
 
 

@@ -6,7 +6,7 @@ from scan_samples import condition, result, scanned
 
 from expertrag.answer.scan.conditions import Operator
 from expertrag.answer.scan.plan import Attribute, Computed
-from expertrag.answer.scan.result import AttributeRead, Reading, ScannedDocument
+from expertrag.answer.scan.result import READ_BY_MODEL, AttributeRead, Reading, ScannedDocument
 from expertrag.answer.scan.values import Kind
 
 END = Attribute("end date", Kind.DATE, condition(Kind.DATE, Operator.IS, "2026"))
@@ -43,10 +43,10 @@ def test_a_reading_without_a_place_cannot_be_cited() -> None:
     assert Reading("2026", start=3, end=7).has_place
 
 
-def test_a_result_is_complete_if_every_document_of_a_family_was_read_for_sure() -> None:
+def test_a_result_that_a_model_has_read_is_not_known_to_be_complete() -> None:
     sure, unsure = scanned("a", END, None), scanned("b", END, None, holds=None)
-    assert result(Computed.LIST, sure).complete is True
-    assert result(Computed.LIST, sure).reason == ""
+    assert result(Computed.LIST, sure).complete is None
+    assert result(Computed.LIST, sure).reason == READ_BY_MODEL
     assert result(Computed.LIST, sure, unsure).complete is None
     assert result(Computed.LIST, sure, whole=False).complete is None
     left = result(Computed.LIST, sure, left_out=2, stopped="the time was over")

@@ -8,6 +8,7 @@ from scan_samples import condition, eur, result, scanned
 
 from expertrag.answer.scan.conditions import Operator
 from expertrag.answer.scan.plan import Attribute, Computed
+from expertrag.answer.scan.result import READ_BY_MODEL
 from expertrag.answer.scan.totals import Total, coverage_of, to_table, totals
 from expertrag.answer.scan.values import Kind, Quantity, parse_value
 from expertrag.api.types import QuestionScope
@@ -71,7 +72,7 @@ def test_the_table_has_the_documents_that_match_and_what_was_read() -> None:
     assert table.sources == (("a",),)
     assert table.query == "read each of 2 documents (all of contracts); contracts: end date is 2026"
     assert (coverage.searched, coverage.matched, coverage.read) == (2, 1, 2)
-    assert (coverage.complete, coverage.reason) == (True, "")
+    assert (coverage.complete, coverage.reason) == (None, READ_BY_MODEL)
 
 
 def test_what_is_unsure_left_out_or_searched_for_is_not_complete() -> None:
@@ -92,4 +93,4 @@ def test_a_sum_without_some_values_is_not_known_to_be_complete() -> None:
     assert totals(scan) == (Total(Computed.SUM, 5, "EUR", ("a",)),)
     coverage = coverage_of(scan)
     assert coverage.complete is None
-    assert coverage.reason == "1 of the documents that match do not give the annual fee"
+    assert coverage.reason.endswith("; 1 of the documents that match do not give the annual fee")

@@ -30,5 +30,6 @@ def test_a_last_row_that_adds_up_the_others(last: dict[str, Scalar], is_total: b
 
 
 def test_two_rows_have_no_total() -> None:
-    rows = [("a.csv", cells) for cells in (ROWS[0], {"day": "TOTAL", "litres": "2,600"})]
+    total: dict[str, Scalar] = {"day": "TOTAL", "litres": "2,600"}
+    rows = [("a.csv", cells) for cells in (ROWS[0], total)]
     assert without_totals(rows) == rows
