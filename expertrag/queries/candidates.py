@@ -22,7 +22,7 @@ _BEST_RANKS = 4
 """Ranks whose votes weigh about the same; later ones weigh less."""
 
 _WORDS, _MOST_WORDS, _LEAST_WORDS = 0.3, 6.0, -1.0
-"""Weight of the score of a link beside the votes, and the bounds of that score."""
+"""Weight of the score of a link, to which the votes are added, and the bounds of the score."""
 
 
 _NAMED, _VALUED = 0.5, 0.3
@@ -80,7 +80,7 @@ def _weigh_words(link: TableLink) -> float:
 
 
 def _weigh_path(path: str, years: Sequence[str]) -> float:
-    """Weigh the year of a file against those of the question; without any, the newer is better."""
+    """Weigh the year of a file by the years of the question; without any, the newer is better."""
     own = _YEAR.findall(path)
     retired = _OF_PATH * bool(_RETIRED.search(path))
     if not own:

@@ -79,8 +79,8 @@ def draft_messages(link: TableLink) -> list[Message]:
 def read_draft(text: str, link: TableLink) -> TableQuery | None:
     """Read the SQL that continues the prompt.
 
-    None if it is not a query of one table. A condition with a number or a day that the question
-    does not say is left out: models fill in what they have seen in the prompt. A value of a column
+    None if it is not a query of one table. A condition is left out if the question does not
+    say its number or day: models fill in what they have seen in the prompt. A value of a column
     with few values may be meant by other words. Notes say both.
     """
     table = link.table

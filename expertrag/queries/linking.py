@@ -137,10 +137,16 @@ class TableLink:
 
     @property
     def shares_words(self) -> bool:
-        """Whether the table has any word of the question: its name, a column, or a value."""
+        """Whether the table has any word of the question: its name, a column, or a value.
+
+        Words of a title do not count: they are about one document.
+        """
         is_all = self.table.is_family and self.table.names == DOCUMENTS
         named = any(not word.asks for word in self.named)
-        return not is_all and bool(named or self.values or self.columns)
+        columns = [column for column, _ in self.columns]
+        columns += [link.column for link in self.values]
+        told = any(column.name not in (FILE, TITLE) for column in columns)
+        return not is_all and (named or told)
 
     @property
     def understood(self) -> bool:

@@ -51,7 +51,7 @@ def family_tables(documents: Sequence[TextDocument]) -> Iterator[RawTable]:
 
 
 def _names_of(folder: str) -> tuple[str, ...]:
-    """Return the name of a folder, before it that of the folder around it if it is a number."""
+    """Return the name of a folder; of a number, such as a year, with the folder around it."""
     around, _, name = folder.rpartition("/")
     if around and not re.search(r"[^\W\d_]", name):
         return (f"{around.rpartition('/')[2]} {name}", name)

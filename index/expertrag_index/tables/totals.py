@@ -1,4 +1,4 @@
-"""Drop the rows of totals at the end of tables: they are no rows of their own."""
+"""Drop the rows of totals at the end of tables: they repeat what the other rows say."""
 
 from __future__ import annotations
 
