@@ -119,6 +119,11 @@ class AnswerContext:
         return self.request.mode
 
     @property
+    def is_strict(self) -> bool:
+        """Whether the caller or the policy asks for the mode STRICT."""
+        return self.mode is GateMode.STRICT and not self.internal
+
+    @property
     def question_vectors(self) -> QueryVectors:
         """The question's vectors, in a mode that uses documents."""
         assert self.asked.vectors is not None, "without documents, nothing is embedded"

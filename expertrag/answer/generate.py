@@ -180,6 +180,8 @@ class Answering:
         self, context: AnswerContext, passages: Sequence[Passage]
     ) -> Iterator[AnswerEvent] | None:
         """Compute a fact or a comparison if the passages are mostly rows of one table."""
+        if context.is_strict:
+            return None
         about = find_rows(context.request, context.scope, context.view.index, passages)
         if about is None:
             return None

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scope import SETS, is_set, recognise_scope
-from expertrag.api.types import GateMode, QuestionScope
+from expertrag.api.types import QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
 from expertrag.queries.linking import QuestionParts, link_tables
 from expertrag.queries.query import find_queries
@@ -108,7 +108,7 @@ def find_rows(
     """
     if request.scope or scope not in (QuestionScope.LOOKUP, QuestionScope.COMPARE):
         return None
-    if request.mode is GateMode.STRICT or request.sampling.constraint is not None:
+    if request.sampling.constraint is not None:
         return None
     database = index.tables(request.filter or None)
     if all(table.is_family for table in database.tables):

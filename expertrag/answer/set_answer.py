@@ -17,7 +17,7 @@ from expertrag.api.events import (
     PassagesEvent,
     TableEvent,
 )
-from expertrag.api.types import FinishReason, GateMode, QuestionScope
+from expertrag.api.types import FinishReason, QuestionScope
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.wording import warn_incomplete
 
@@ -43,12 +43,12 @@ class SetAnswer:
 
 def stream_set_answer(context: AnswerContext, answer: SetAnswer) -> Iterator[AnswerEvent]:
     """Yield the events of an answer; the last one is a ``DoneEvent``, without usage before it."""
-    coverage, request = answer.coverage, context.request
+    coverage = answer.coverage
     if answer.passages:
         yield PassagesEvent(answer.passages, context.view.index.generation)
     yield TableEvent(answer.table, coverage)
     is_list = context.scope is QuestionScope.LIST
-    if request.mode is GateMode.STRICT and coverage.complete is not True and not is_list:
+    if context.is_strict and coverage.complete is not True and not is_list:
         yield DeltaEvent(ABSTENTION)
         yield DoneEvent(FinishReason.ABSTAINED, unsupported_reason=coverage.reason)
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from expertrag.answer.question_set import ONE_FACT, find_rows, find_set
-from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
+from expertrag.api.types import AnswerRequest, QuestionScope
 from expertrag_index.store.index import Index
 from expertrag_retriever.search import to_passage
 
@@ -46,17 +46,12 @@ def test_a_family_is_read_if_no_query_of_its_fields_answers(company_store: Path)
 
 
 @pytest.mark.parametrize(
-    ("mode", "documents", "tables"),
-    [
-        (GateMode.AUTO, ROWS, ["expenses"]),
-        (GateMode.AUTO, ROWS[:1] + INCIDENTS, []),
-        (GateMode.STRICT, ROWS, []),
-    ],
+    ("documents", "tables"), [(ROWS, ["expenses"]), (ROWS[:1] + INCIDENTS, [])]
 )
 def test_a_fact_is_computed_if_most_passages_are_rows(
-    company_store: Path, mode: GateMode, documents: list[str], tables: list[str]
+    company_store: Path, documents: list[str], tables: list[str]
 ) -> None:
-    request = AnswerRequest("Where did Ada Lund go?", mode=mode)
+    request = AnswerRequest("Where did Ada Lund go?")
     with Index.open(company_store) as index:
         passages = [to_passage(index.catalog.chunks(id)[0]) for id in documents]
         about = find_rows(request, QuestionScope.LOOKUP, index, passages)
