@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
-from expertrag.queries.linking import QuestionParts, link_tables
+from expertrag.queries.linking import QuestionParts, link_table, link_tables
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
+from expertrag_index.tables.extract import BAR
 
 if TYPE_CHECKING:
     from expertrag.api.types import AnswerRequest, Passage
@@ -110,24 +112,30 @@ def find_rows(
         return None
     if request.sampling.constraint is not None:
         return None
+    least = MOSTLY_ROWS * len(passages)
+    if not passages or sum(map(_may_be_row, passages)) < least:
+        return None  # the tables of a large store of plain texts are not derived for this
     database = index.tables(request.filter or None)
-    if all(table.is_family for table in database.tables):
+    counts = Counter(
+        table
+        for passage in passages
+        for table in database.tables_of(passage.document_id)
+        if not table.is_family
+    )
+    table, rows = next(iter(counts.most_common(1)), (None, 0))
+    if table is None or rows < least:
         return None
-    documents = [passage.document_id for passage in passages]
-    links = link_tables(_read_parts(request), database.tables)
-    candidates = rank_tables(links, database, documents)[:1]
-    rows = [one.link for one in candidates if not one.link.table.is_family]
-    if not rows or _share_of_rows(rows[0], documents, database) < MOSTLY_ROWS:
-        return None
+    link = link_table(_read_parts(request), table)
     recognised = recognise_scope(request.question)
     likely = max(SETS, key=recognised.probabilities.__getitem__)
     read_as = QuestionScope.AGGREGATE if scope is QuestionScope.COMPARE else likely
-    return QuestionSet(scope, tuple(rows), (), _name(rows[0]), read_as=read_as)
+    return QuestionSet(scope, (link,), (), _name(link), read_as=read_as)
 
 
-def _share_of_rows(link: TableLink, documents: Sequence[str], database: TableDatabase) -> float:
-    rows = sum(link.table in database.tables_of(document) for document in documents)
-    return rows / max(1, len(documents))
+def _may_be_row(passage: Passage) -> bool:
+    """Return whether a passage is a record, or has rows of a table."""
+    is_record = "#" in passage.document_id or "text_fields" in passage.metadata
+    return is_record or BAR in passage.text
 
 
 def _read_parts(request: AnswerRequest) -> QuestionParts:

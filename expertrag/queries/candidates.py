@@ -66,7 +66,7 @@ def rank_tables(
         Candidate(link, won + _weigh_words(link) + _weigh_path(path, years), won)
         for link in links
         if not (link.table.is_family and link.table.names == DOCUMENTS)
-        for path in database.documents_of(link.table.name)[:1]
+        for path in [database.first_document(link.table.name)]
         for won in [votes[link.table.name]]
     ]
     return sorted(candidates, key=lambda candidate: candidate.score, reverse=True)

@@ -95,6 +95,7 @@ class TableDatabase:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._lock = threading.Lock()
         self.tables: tuple[StoreTable, ...] = ()
+        self._first: dict[str, str] = {}
         self._tables_of: dict[str, list[StoreTable]] = defaultdict(list)
         for table, rows in tables:
             names = ", ".join(map(quote, (*(column.name for column in table.columns), DOCUMENT)))
@@ -102,6 +103,7 @@ class TableDatabase:
             marks = ", ".join("?" * (len(table.columns) + 1))
             self._connection.executemany(f"INSERT INTO {quote(table.name)} VALUES ({marks})", rows)
             self.tables += (table,)
+            self._first[table.name] = str(rows[0][-1]) if rows else ""
             for identifier in {str(row[-1]) for row in rows}:
                 self._tables_of[identifier].append(table)
         self._connection.commit()
@@ -127,6 +129,10 @@ class TableDatabase:
     def tables_of(self, document: str) -> Sequence[StoreTable]:
         """Return the tables that have rows from a document."""
         return self._tables_of.get(document, ())
+
+    def first_document(self, name: str) -> str:
+        """Return the id of the document that the first row of a table comes from."""
+        return self._first[name]
 
     def documents_of(self, name: str) -> tuple[str, ...]:
         """Return the ids of the documents that the rows of a table come from."""

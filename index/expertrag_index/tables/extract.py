@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 
 from expertrag_index.types import Scalar
 
-_BAR = " | "
+BAR = " | "
+"""Separates the cells of a row in a text."""
 _RECORD = re.compile(r"(?P<file>.+)#\d+")
 _FIELD = re.compile(r"(?P<name>[^\W\d_][\w /().&'-]{0,39}?)\s?:\s+(?P<value>\S.{0,199})")
 _SENTENCES = re.compile(r"[a-z0-9]\. +[A-Z]")
@@ -102,8 +103,8 @@ def tables_in(document: TextDocument) -> Iterator[RawTable]:
         line = lines[at]
         if match := _HEADING.fullmatch(line.strip()):
             heading, caption = match[1], ""
-        elif _BAR in line and at + 1 < len(lines):
-            header = [cell.strip() for cell in line.split(_BAR)]
+        elif BAR in line and at + 1 < len(lines):
+            header = [cell.strip() for cell in line.split(BAR)]
             table, at = _read_rows(document, header, lines, at + 1)
             if len(table) >= 1:
                 names = (caption, heading, document.title, document.path.stem)
@@ -138,7 +139,7 @@ def _read_rows(
 def _row_cells(line: str, header: Sequence[str]) -> dict[str, Scalar]:
     cells: dict[str, Scalar] = {}
     wanted = iter(header)
-    for cell in line.split(_BAR):
+    for cell in line.split(BAR):
         name, separator, value = cell.partition(": ")
         known = next((column for column in wanted if column == name.strip()), None)
         if not separator or known is None:
@@ -155,7 +156,7 @@ def field_cells(document: TextDocument) -> dict[str, Scalar]:
     known = {name.casefold() for name in cells}
     for line in document.text.split("\n", _HEAD_LINES)[:_HEAD_LINES]:
         match = _FIELD.fullmatch(line.strip())
-        if match is None or _BAR in line or _SENTENCES.search(match["value"]):
+        if match is None or BAR in line or _SENTENCES.search(match["value"]):
             continue
         if match["name"].casefold() not in known:
             known.add(match["name"].casefold())
