@@ -158,7 +158,7 @@ class Decider:
 
     def _is_about_set(self, context: AnswerContext) -> bool:
         """Return whether a question names a set of the store, and no budget decides."""
-        named = bool(context.asks_about.name) and context.mode is GateMode.AUTO
+        named = context.asks_about.is_named and context.mode is GateMode.AUTO
         return named and self._policy.target_rate is None and context.request.threshold is None
 
     def _decide_by_set(self, about: QuestionSet) -> GateDecision:

@@ -54,7 +54,8 @@ class QuestionSet:
     the table or the family is called. ``read_as``: how the tables are queried for a question that
     need not be about a set: if most of what a search finds are rows of one table, "the priciest
     device" is computed. None for the scope itself. ``otherwise``: the scope if passages answer
-    after all, because the recogniser leaves open whether the question is about a set.
+    after all, because the recogniser leaves open whether the question is about a set. ``is_named``:
+    whether words of the question name the table or the family, so that the gate need not decide.
     """
 
     scope: QuestionScope
@@ -63,6 +64,7 @@ class QuestionSet:
     name: str = ""
     read_as: QuestionScope | None = None
     otherwise: QuestionScope | None = None
+    is_named: bool = False
 
 
 ONE_FACT = QuestionSet(QuestionScope.LOOKUP)
@@ -94,10 +96,11 @@ def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> Que
         return QuestionSet(scope)
     candidates = rank_tables(links, database, search())
     if link := _find_understood(candidates, likely, database):
-        return replace(_about_tables(likely, [link]), otherwise=scope)
+        return replace(_about_tables(likely, [link]), otherwise=scope, is_named=True)
     if is_set(scope) or probability >= LIKELY_SCAN:
         about = _find_likely(candidates, likely, database) or QuestionSet(scope)
-        return replace(about, otherwise=scope)
+        named = any(not word.asks for one in candidates[:1] for word in one.link.named)
+        return replace(about, otherwise=scope, is_named=named and bool(about.name))
     return QuestionSet(scope)
 
 
