@@ -42,14 +42,10 @@ _RETIRED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A table that a question may be about, linked with it; a higher ``score`` is better.
-
-    ``votes``: the part of the score that a search gives.
-    """
+    """A table that a question may be about, linked with it; a higher ``score`` is better."""
 
     link: TableLink
     score: float
-    votes: float = 0.0
 
 
 def rank_tables(
@@ -63,11 +59,10 @@ def rank_tables(
     votes = _count_votes(database, documents)
     years = _YEAR.findall(links[0].parts.question) if links else []
     candidates = [
-        Candidate(link, won + _weigh_words(link) + _weigh_path(path, years), won)
+        Candidate(link, votes[link.table.name] + _weigh_words(link) + _weigh_path(path, years))
         for link in links
         if not (link.table.is_family and link.table.names == DOCUMENTS)
         for path in [database.first_document(link.table.name)]
-        for won in [votes[link.table.name]]
     ]
     return sorted(candidates, key=lambda candidate: candidate.score, reverse=True)
 
