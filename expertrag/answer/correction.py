@@ -1,12 +1,12 @@
 """Correct an answer that gives a former value: the model is shown the sentence and answers again.
 
-Only answers whose passages may call a value former are held until they are complete; all others
-are streamed as they are generated.
+Only answers whose passages may call a value former, or change what another one says, are held until
+they are complete; all others are streamed as they are generated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
@@ -15,6 +15,7 @@ from expertrag.answer.portions import PassageSession
 from expertrag.api.folding import join_deltas
 from expertrag.grounding.evidence import Evidence
 from expertrag.grounding.former import calls_former, find_former_value
+from expertrag.grounding.versions import Pair
 from expertrag.grounding.wording import wording
 from expertrag.llm.base import Session
 from expertrag.llm.prompt import Reply, asks_to_explain
@@ -28,20 +29,28 @@ AskAgain = Callable[[str, str, int], Session]
 
 
 def correct_former_value(
-    reading: PassageSession, question: str, ask_again: AskAgain, meter: Meter
+    reading: PassageSession,
+    question: str,
+    ask_again: AskAgain,
+    meter: Meter,
+    outdated: Sequence[Pair] = (),
 ) -> PassageSession:
-    """Answer again if the answer is a value that a passage calls former.
+    """Answer again if the answer is a value that a passage calls former, or that a later one has.
 
+    :param outdated: pairs of an earlier passage and one that changes what it says.
     :param meter: counts the session of the former value, which is closed.
     """
     session = reading.session
-    if asks_to_explain(question) or not any(calls_former(p.text) for p in reading.shown):
+    changed = [pair for pair in outdated if pair[1] in reading.shown]
+    may_be_former = bool(changed) or any(calls_former(p.text) for p in reading.shown)
+    if asks_to_explain(question) or not may_be_former:
         return reading
     with ExitStack() as failed, meter.stage("generate"):
         failed.callback(session.close)
         held = list(islice(reading.deltas, _HELD))
         answer = Reply.of(join_deltas(held).text).answer
-        former = find_former_value(wording(answer), Evidence(reading.shown, question))
+        evidence = Evidence(reading.shown, question)
+        former = find_former_value(wording(answer), evidence, changed)
         if former is None or len(held) == _HELD:
             failed.pop_all()
             return replace(reading, deltas=chain(held, reading.deltas))

@@ -15,14 +15,24 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.hops import ANSWER, ask_instead, name_in, split_question
 from expertrag.answer.portions import CHECKED, PassageSession
-from expertrag.answer.question_set import QuestionSet, find_rows
+from expertrag.answer.question_set import QuestionSet, find_rows, find_set
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scanned import answer_by_scan
 from expertrag.answer.scope import is_set
-from expertrag.answer.search import Gathered, gather_passages, search_for_gate
+from expertrag.answer.search import (
+    Gathered,
+    find_documents,
+    gather_passages,
+    search_for_gate,
+)
 from expertrag.answer.sessions import Sessions
-from expertrag.answer.tables import answer_from_table, coverage_of_passages, query_tables
+from expertrag.answer.tables import (
+    answer_from_table,
+    coverage_of_passages,
+    name_of_row,
+    query_tables,
+)
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.events import (
@@ -137,7 +147,7 @@ class Answering:
             if self._policy.rejects(p_sufficient):
                 yield from self._abstain(meter, p_sufficient=p_sufficient)
                 return
-        reading = self.sessions.open_book(context, packed.kept)
+        reading = self.sessions.open_book(context, packed.kept, gathered.outdated)
         reading = replace(reading, replaced=gathered.replaced)
         with closing(reading.session):
             if strict:
@@ -157,10 +167,19 @@ class Answering:
             return context, ()
         first = ask_instead(context, parts[0])
         passages = gather_passages(first, self._reranker, lambda _: "").passages[:FIRST_HOP]
-        answer = name_in(self.sessions.draft(first, passages)) if passages else ""
+        answer = name_in(self.sessions.draft(first, passages), parts[0]) if passages else ""
+        if not answer:
+            answer, passages = self._look_up_first_hop(first)
         if not answer:
             return context, ()
         return ask_instead(context, parts[1].replace(ANSWER, answer)), passages[:1]
+
+    def _look_up_first_hop(self, context: AnswerContext) -> tuple[str, tuple[Passage, ...]]:
+        """Answer the first part of a question of two hops from a table, if one row has it."""
+        request = replace(context.request, scope=QuestionScope.LIST)
+        about = find_set(request, context.view.index, partial(find_documents, context))
+        result = query_tables(replace(context, asks_about=about), self._generator)
+        return name_of_row(context, result) if result else ("", ())
 
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
         """Answer from a table, from all documents of a family, or about a whole document.

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _SYSTEM = "Split the question into two. The second one has {answer} for the answer of the first."
 _EXAMPLES = (
     (
+        "Whom do I call at the company that cleans the windows?",
+        "First: Which company cleans the windows?\nThen: Whom do I call at {answer}?",
+    ),
+    (
         "Who is the manager of the author of the holiday policy?",
         "First: Who is the author of the holiday policy?\nThen: Who is the manager of {answer}?",
     ),
@@ -32,23 +36,37 @@ _EXAMPLES = (
         "First: Who is the owner of the printer contract?\nThen: In which town does {answer} live?",
     ),
     (
-        "Whom does the driver of the red van report to?",
-        "First: Who is the driver of the red van?\nThen: Whom does {answer} report to?",
+        "phone of whoever painted the hall",
+        "First: Who painted the hall?\nThen: What is the phone number of {answer}?",
     ),
     (
-        "Who trains the player that scored the last goal?",
-        "First: Who scored the last goal?\nThen: Who trains {answer}?",
+        "One of us was asked to order the cake. Where does that person sit?",
+        "First: Who was asked to order the cake?\nThen: Where does {answer} sit?",
+    ),
+    (
+        "What is the address of the branch where the safe was broken open?",
+        "First: At which branch was the safe broken open?\nThen: What is the address of {answer}?",
     ),
     (
         "When was the actor whom the radio praised for his Hamlet born?",
         "First: Which actor did the radio praise for his Hamlet?\nThen: When was {answer} born?",
     ),
     (
+        "Take the tenant who owes us most: how long does the lease run?",
+        "First: Which tenant owes us most?\nThen: How long does the lease of {answer} run?",
+    ),
+    (
         "Welche Sprachen spricht die Person, die den Preis gewonnen hat?",
         "First: Wer hat den Preis gewonnen?\nThen: Welche Sprachen spricht {answer}?",
     ),
+    (
+        "Wie hoch war das Honorar für den Maler, der am 3. Mai in Bonn war?",
+        "First: Welcher Maler war am 3. Mai in Bonn?\nThen: Wie hoch war das Honorar für {answer}?",
+    ),
 )
 _PARTS = re.compile(r"\s*(?P<first>[^\n]{8,200}\?)\s*\n\s*Then: (?P<then>[^\n]{4,200}\?)")
+_FEWEST_WORDS = 3
+"""Words of a question after what the second part asks, from which they are the first part."""
 _TOKENS = 80
 ANSWER = "{answer}"
 
@@ -67,11 +85,18 @@ def split_question(context: AnswerContext, generator: Generator) -> tuple[str, s
         text = "".join(context.meter.stream("draft", session.stream()))
         context.meter.count(session)
     match = _PARTS.match(text)
-    if match is None or match["then"].count(ANSWER) != 1:
+    return read_parts(context.request.question, match["first"], match["then"]) if match else None
+
+
+def read_parts(question: str, first: str, then: str) -> tuple[str, str] | None:
+    """Return both parts; if the model repeats the question, what the second part leaves of it."""
+    if then.count(ANSWER) > 1:
         return None
-    if len(match["first"]) >= len(context.request.question):  # it is the whole question again
-        return None
-    return match["first"], match["then"]
+    if len(first) >= len(question):
+        before = then.partition(ANSWER)[0].split() if ANSWER in then else []
+        rest = question.partition(f" {before[-1]} ")[2] if before else ""
+        return (rest, then) if len(rest.split()) >= _FEWEST_WORDS else None
+    return first, then if ANSWER in then else f"{ANSWER}: {then}"
 
 
 def ask_instead(context: AnswerContext, question: str) -> AnswerContext:
@@ -82,6 +107,11 @@ def ask_instead(context: AnswerContext, question: str) -> AnswerContext:
     return replace(context, request=request, asked=asked, asks_about=ONE_FACT)
 
 
-def name_in(answer: str) -> str:
-    """Return the name in an answer: "Ada Lund" of "Ada Lund is the author."."""
-    return re.split(r"\s+(?:is|was|are|ist|war)\s", answer.strip(" ."), maxsplit=1)[0]
+def name_in(answer: str, question: str) -> str:
+    """Return the name in an answer: "Ada Lund" of "Ada Lund is the author of the plan."."""
+    text = re.split(r"\s+(?:is|was|are|ist|war)\s", answer.strip(" ."), maxsplit=1)[0]
+    asked = {word.casefold() for word in re.findall(r"\w+", question)}
+    words = text.split()
+    ends = (at for at, word in enumerate(words) if at and word.islower() and word in asked)
+    end = next(ends, len(words))
+    return " ".join(words[:end]).strip(" ,.")

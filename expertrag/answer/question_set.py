@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from expertrag.answer.named_records import may_be_row
 from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
@@ -15,7 +16,6 @@ from expertrag.queries.linking import QuestionParts, link_table, link_tables
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
-from expertrag_index.tables.extract import BAR
 
 if TYPE_CHECKING:
     from expertrag.api.types import AnswerRequest, Passage
@@ -116,7 +116,7 @@ def find_rows(
     if request.sampling.constraint is not None:
         return None
     least = MOSTLY_ROWS * len(passages)
-    if not passages or sum(map(_may_be_row, passages)) < least:
+    if not passages or sum(map(may_be_row, passages)) < least:
         return None  # the tables of a large store of plain texts are not derived for this
     database = index.tables(request.filter or None)
     counts = Counter(
@@ -133,12 +133,6 @@ def find_rows(
     likely = max(SETS, key=recognised.probabilities.__getitem__)
     read_as = QuestionScope.AGGREGATE if scope is QuestionScope.COMPARE else likely
     return QuestionSet(scope, (link,), (), _name(link), read_as=read_as)
-
-
-def _may_be_row(passage: Passage) -> bool:
-    """Return whether a passage is a record, or has rows of a table."""
-    is_record = "#" in passage.document_id or "text_fields" in passage.metadata
-    return is_record or BAR in passage.text
 
 
 def _read_parts(request: AnswerRequest) -> QuestionParts:

@@ -18,13 +18,15 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
+from expertrag.answer.named_records import add_named_records
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, search_candidates
 from expertrag.answer.two_hops import BRIDGED, search_two_hops
 from expertrag.api import validation
 from expertrag.api.types import Passage, QuestionScope
 from expertrag.grounding.amendments import put_amended_first
-from expertrag.grounding.versions import newest_versions
+from expertrag.grounding.versions import Pair, newest_versions
 from expertrag.llm.base import ShouldStop, never_stop
+from expertrag.queries.candidates import SEARCHED
 from expertrag.runtime.meter import stage_span
 from expertrag_retriever.rerank.reranking import Reranked
 from expertrag_retriever.types import SearchResult
@@ -48,10 +50,14 @@ Draft = Callable[[Sequence[Passage]], str]
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The passages to answer from, and pairs of one of an older version and the one in force."""
+    """The passages to answer from, and pairs of one of an older version and the one in force.
+
+    ``outdated``: pairs of an earlier passage and one that changes what it says, both kept.
+    """
 
     result: SearchResult
-    replaced: tuple[tuple[Passage, Passage], ...] = ()
+    replaced: tuple[Pair, ...] = ()
+    outdated: tuple[Pair, ...] = ()
 
     @property
     def passages(self) -> tuple[Passage, ...]:
@@ -94,6 +100,13 @@ def search_for_gate(context: AnswerContext, served: ServedReranker | None) -> Se
     return _search_once(context, context.request.question, depth)
 
 
+def find_documents(context: AnswerContext) -> list[str]:
+    """Search for a question about a set; return the documents of the passages, best first."""
+    context.should_stop()
+    result = _search_once(context, context.request.question, SEARCHED)
+    return [passage.document_id for passage in result.passages]
+
+
 def gather_passages(
     context: AnswerContext, served: ServedReranker | None, draft: Draft
 ) -> Gathered:
@@ -111,7 +124,8 @@ def gather_passages(
         wanted = _count_wanted(request)
         reranked = search_candidates(find, query, wanted, active, meter.stage, context.should_stop)
         meter.add(reranked=reranked.candidates, rerank_skipped=int(bool(reranked.skipped)))
-        return reranked.result
+        result = reranked.result
+        return replace(result, passages=add_named_records(context, query, result.passages))
 
     as_of = date.fromisoformat(request.as_of) if request.as_of else None
     if context.scope is QuestionScope.TWO_HOPS and request.steps == 1:
@@ -145,8 +159,9 @@ def gather(
 def _select(question: str, result: SearchResult, k: int, as_of: date | None) -> Gathered:
     """Select the versions in force, amended first, without near-duplicates."""
     versions = newest_versions(question, result.passages, as_of)
-    distinct = _distinct(put_amended_first(question, versions.in_force), k)
-    return Gathered(replace(result, passages=distinct), versions.replaced)
+    order, amended = put_amended_first(question, versions.in_force)
+    kept = replace(result, passages=_distinct(order, k))
+    return Gathered(kept, versions.replaced, (*amended, *versions.outdated))
 
 
 def _reranker(context: AnswerContext, served: ServedReranker | None) -> ServedReranker | None:

@@ -19,6 +19,7 @@ from expertrag.answer.portions import (
 from expertrag.answer.reply import draft_of, reply_sampling
 from expertrag.api.contrast import WeakSide
 from expertrag.api.types import AnswerRequest, GateMode, Passage, Sampling
+from expertrag.grounding.versions import Pair
 from expertrag.llm import prompt
 
 if TYPE_CHECKING:
@@ -89,10 +90,13 @@ class Sessions:
 
         return least_doubt(begin, passages, context.meter)
 
-    def open_book(self, context: AnswerContext, passages: Sequence[Passage]) -> PassageSession:
+    def open_book(
+        self, context: AnswerContext, passages: Sequence[Passage], outdated: Sequence[Pair] = ()
+    ) -> PassageSession:
         """Open the session that answers from passages, in portions if the question allows it.
 
         :param passages: they fit the context, best first.
+        :param outdated: pairs of an earlier passage and one that changes what it says.
         """
         request = context.request
         begun = request.sampling.constraint is None
@@ -121,7 +125,8 @@ class Sessions:
             reading = PassageSession.of(begin(passages), passages)
         if not begun:
             return reading
-        return self._with_checks(context, reading, partial(prompt_of, reading.shown), sampling)
+        asked = partial(prompt_of, reading.shown)
+        return self._with_checks(context, reading, asked, sampling, outdated)
 
     def _with_checks(
         self,
@@ -129,6 +134,7 @@ class Sessions:
         reading: PassageSession,
         asked: Callable[[], list[Message]],
         sampling: Sampling,
+        outdated: Sequence[Pair],
     ) -> PassageSession:
         """Add what checks an answer after it is written, and corrects a former value in it.
 
@@ -150,7 +156,7 @@ class Sessions:
         reading = replace(reading, verify=verify)
         if self._reading.confidence:
             question = context.request.question
-            reading = correct_former_value(reading, question, ask_again, context.meter)
+            reading = correct_former_value(reading, question, ask_again, context.meter, outdated)
         return reading
 
     def _begin(

@@ -19,7 +19,8 @@ from expertrag.queries.drafts import DRAFT_STOPS, DRAFT_TOKENS, draft_messages, 
 from expertrag.queries.result import QueryResult, count_decimals, run_question
 from expertrag.queries.wording import Line, to_coverage, to_lines, to_table
 from expertrag_index.errors import SearchError
-from expertrag_index.tables.database import quote
+from expertrag_index.tables.database import DOCUMENT, quote
+from expertrag_index.tables.families import FILE, TITLE
 from expertrag_retriever.search import to_passage
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from expertrag.queries.linking import TableLink
     from expertrag.queries.query import TableQuery
     from expertrag_index.store.index import Index
+
+
+_UNTOLD = (DOCUMENT, FILE, TITLE)
+"""Columns that are not an answer to a question about a row."""
 
 
 def coverage_of_passages(context: AnswerContext, passages: Sequence[Passage]) -> Coverage:
@@ -55,6 +60,20 @@ def answer_from_table(context: AnswerContext, result: QueryResult) -> Iterator[A
             tuple(_citations(lines, result, passages)),
         ),
     )
+
+
+def name_of_row(context: AnswerContext, result: QueryResult) -> tuple[str, tuple[Passage, ...]]:
+    """Return what a result of one row tells, and its passage; "" if it has several rows."""
+    values = result.values
+    if len(values.rows) != 1:
+        return "", ()
+    conditions = " ".join(condition.sql for condition in result.query.conditions)
+    told = (
+        str(cell)
+        for column, cell in zip(values.columns, values.rows[0], strict=True)
+        if cell is not None and column not in _UNTOLD and quote(column) not in conditions
+    )
+    return next(told, ""), _passages(context.view.index, result)[:1]
 
 
 def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | None:

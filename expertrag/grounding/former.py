@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from expertrag.grounding.amendments import is_about
 from expertrag.grounding.coverage import kind_of
 from expertrag.grounding.evidence import Evidence
-from expertrag.grounding.versions import asks_for_older
-from expertrag.grounding.wording import Content, Wording, is_value, wording
+from expertrag.grounding.versions import Pair, asks_for_older
+from expertrag.grounding.wording import Content, Wording, is_about, is_value, wording
 from expertrag_index.words.sentences import spans
 
 _CHANGED = (
@@ -42,18 +41,22 @@ def calls_former(text: str) -> bool:
     return _FORMER.search(text) is not None
 
 
-def find_former_value(answer: Wording, evidence: Evidence) -> FormerValue | None:
+def find_former_value(
+    answer: Wording, evidence: Evidence, outdated: Sequence[Pair] = ()
+) -> FormerValue | None:
     """Return a value of an answer that a passage calls former; None if none is.
 
-    The same sentence, or one next to it, has a value of the same kind that is in force, and is
-    about the question. An answer that has this value as well reports the change. None if the
-    question asks for former values.
+    It is also former if only the earlier one of a pair of passages has it. The same sentence, or
+    one next to it, has a value of the same kind that is in force, and is about the question. An
+    answer that has this value as well reports the change. None if the question asks for former
+    values.
     """
     asked = evidence.question
     values = sorted(answer.values - asked.holds)
     if not values or asks_for_older(evidence.question_text):
         return None
-    for change, value in itertools.product(_changes_about(evidence), values):
+    changes = [*_changes_about(evidence), *_changes_between(outdated, asked)]
+    for change, value in itertools.product(changes, values):
         if change.replaces(value, answer, asked):
             return FormerValue(answer.written.get(value, value), change.sentence)
     return None
@@ -93,6 +96,20 @@ def _changes_about(evidence: Evidence) -> Iterator[_Change]:
         for span in some:
             if is_about(span.content, evidence.question):
                 yield from _changes(evidence.text_of(number, span))
+
+
+def _changes_between(outdated: Sequence[Pair], asked: Wording) -> Iterator[_Change]:
+    """Yield what later passages say instead of earlier ones, in their sentences about a question.
+
+    A sentence without a word of the question may continue one, so the whole passage counts.
+    """
+    for earlier, later in outdated:
+        sentences = [later.text[start:end] for start, end in spans(later.text)]
+        valued = [sentence for sentence in sentences if wording(sentence).values]
+        if valued:
+            best = max(valued, key=lambda one: len(wording(one).holds & asked.words))
+            told = " ".join(best.split())[:_LONGEST_QUOTE]
+            yield _Change(wording(earlier.text), wording(later.text), told)
 
 
 def _changes(text: str) -> Iterator[_Change]:

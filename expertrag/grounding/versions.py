@@ -3,9 +3,10 @@
 Two files are versions of one document if their names and folders differ only in what marks a
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
 and reports of several dates are several documents. Years may also be the years of reports, so they
-only order passages that say nearly the same. A question that names an older version is answered
-from that version. A version may say from which day it is effective, in its metadata or
-in a line such as "Effective: 1 March 2026". Before that day, it is not in force.
+replace only passages that say nearly the same; other passages about the question are read after the
+one of the latest year. A question that names an older version is answered from that version. A
+version may say from which day it is effective, in its metadata or in a line such as "Effective: 1
+March 2026". Before that day, it is not in force.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from expertrag.api.types import Passage
+from expertrag.grounding.wording import Wording, is_about, wording
 from expertrag.queries.periods import find_periods
 from expertrag_index.build.naming import path_of
 from expertrag_index.tables.cells import date_of
 
 _SAME = 0.4
 """Share of the shorter passage's words that another version's passage on the subject holds."""
+
+_HEAD = 100
+"""Characters of the first line of a passage in which the year of its document may stand."""
 
 _DATED = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2]|q[1-4])(?!\d)|\bq[1-4]\b", re.I)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
@@ -35,7 +40,10 @@ _RETIRED = re.compile(
     r"(?<![^\W_])(?:archived?|archiv|old|alte?|veraltet|überholt|superseded|obsolete|withdrawn|retired|former)(?![^\W_])",
     re.I,
 )
-_MARKS = (_YEAR, _NUMBER, _COPY, _DRAFT, _RETIRED)
+_NEW = re.compile(
+    r"(?<![^\W_])(?:new|updated|neue?|aktualisiert|nouve(?:au|lle)|nuev[ao])(?![^\W_])", re.I
+)
+_MARKS = (_YEAR, _NUMBER, _COPY, _DRAFT, _RETIRED, _NEW)
 _ASKS_FOR_OLDER = re.compile(
     r"\b(?:used to|previous(?:ly)?|former(?:ly)?|earlier|older|superseded|archived|drafts?"
     r"|proposals?|proposed|history|(?:has|have|was|were|what) changed|differ\w*|no longer"
@@ -55,12 +63,20 @@ DATE_FIELDS = ("effective", "valid_from", "date", "version", "modified")
 """Metadata fields that date or number a version, the most telling first."""
 
 
+Pair = tuple[Passage, Passage]
+"""An earlier passage and a later one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Passages in force, best first, and pairs of a passage left out and the one in force."""
+    """Passages in force, best first, and pairs of a passage left out and the one in force.
+
+    ``outdated``: pairs of a passage of an earlier year and a later one, both kept.
+    """
 
     in_force: tuple[Passage, ...]
-    replaced: tuple[tuple[Passage, Passage], ...] = ()
+    replaced: tuple[Pair, ...] = ()
+    outdated: tuple[Pair, ...] = ()
 
 
 def newest_versions(
@@ -78,14 +94,35 @@ def newest_versions(
     day = as_of.isoformat() if as_of else _day_of(question, date.today())
     marked = [_Marked.of(passage, question, day) for passage in passages]
     in_force: list[Passage] = []
-    replaced: list[tuple[Passage, Passage]] = []
+    replaced: list[Pair] = []
     for one in marked:
         newest = max((other for other in marked if one.is_version_of(other)), key=_Marked.rank)
         if newest.passage is not one.passage and newest.rank() > one.rank():
             replaced.append((one.passage, newest.passage))
         if newest.passage not in in_force:
             in_force.append(newest.passage)
-    return Versions(tuple(in_force), tuple(replaced))
+    kept = [one for passage in in_force for one in marked if one.passage is passage]
+    order, outdated = _put_latest_first(kept, wording(question))
+    return Versions(order, tuple(replaced), outdated)
+
+
+def _put_latest_first(
+    marked: Sequence[_Marked], asked: Wording
+) -> tuple[tuple[Passage, ...], tuple[Pair, ...]]:
+    """Move passages of the latest year before those of earlier years of the same document.
+
+    :returns: also the pairs of an earlier passage and a later one.
+    """
+    order, outdated = list(marked), []
+    for one in sorted(marked, key=lambda each: each.year):
+        if one.named or not is_about(wording(one.passage.text), asked):
+            continue
+        earlier = [other for other in order if one.follows(other)]
+        outdated += [(other.passage, one.passage) for other in earlier]
+        rank = order.index(one)
+        if earlier and (first := order.index(earlier[0])) < rank:
+            order.insert(first, order.pop(rank))
+    return tuple(one.passage for one in order), tuple(outdated)
 
 
 def _day_of(question: str, today: date) -> str:
@@ -164,15 +201,27 @@ class _Marked:
         common = len(self.words & other.words)
         return common >= _SAME * max(1, min(len(self.words), len(other.words)))
 
+    def follows(self, other: _Marked) -> bool:
+        """Return whether the document is the one of a later year, and the question names none."""
+        if self.family != other.family or not self.family or self.path == other.path:
+            return False
+        return not other.named and "" < other.year < self.year
+
+    @property
+    def year(self) -> str:
+        """The year in the file's name, its folders or the document's first line; "" without one."""
+        head = self.passage.text.lstrip().split("\n", 1)[0][:_HEAD] * (self.passage.ordinal == 0)
+        texts = (self.name, self.flags, head)
+        return max(next(filter(None, map(_YEAR.findall, texts)), ()), default="")
+
     @property
     def numbers(self) -> list[int]:
         """The number of the version in the file's name; empty without one."""
         number = _NUMBER.search(self.name)
         return [int(part) for part in re.split(r"[._-]", number[1] or number[2])] if number else []
 
-    def rank(self) -> tuple[bool, bool, bool, bool, bool, str, list[int], str]:
+    def rank(self) -> tuple[bool, bool, bool, bool, bool, str, bool, list[int], str]:
         """Order versions: the one that the question names, else the newest one in force."""
-        years = _YEAR.findall(self.name) or _YEAR.findall(self.flags)
         dates = (str(self.passage.metadata.get(key, "")) for key in DATE_FIELDS)
         return (
             self.named,
@@ -180,7 +229,8 @@ class _Marked:
             not _DRAFT.search(self.flags),
             not _RETIRED.search(self.flags),
             not _COPY.search(self.name),
-            max(years, default="9999"),  # a name without a year is the name of the current version
+            self.year or "9999",  # a name without a year is the name of the current version
+            bool(_NEW.search(self.name)),
             self.numbers,
             self.effective or next(filter(None, dates), ""),
         )

@@ -22,6 +22,8 @@ _WORD = re.compile(
     r"|(?<![\w-])--?[A-Za-z][\w-]*"  # an option, "--force"
     r"|(?<![^\s\"'`(=:,\[])(?:~|\.{1,2})?(?:/[\w.+~-]*[\w+~])+"  # a path, "/etc/x.conf"
 )
+_ENOUGH = 2
+"""Common words of a question in a text about it; half of fewer words."""
 _FIRST = re.compile(r"\w")
 _QUOTED = re.compile(r"`[^`\n]+`")
 _VERDICT = re.compile(r"\W*(?:(yes)\b|(no)(?!\s*\w))", re.I)
@@ -295,3 +297,9 @@ def _stem(word: str) -> str:
         if word.endswith(suffix) and len(word) - len(suffix) >= 3:
             return word[: -len(suffix)] + replacement
     return word
+
+
+def is_about(content: Content, asked: Wording) -> bool:
+    """Return whether the content of a text has enough of a question's words."""
+    common = asked.words - asked.exact
+    return len(common & content.holds) >= min(_ENOUGH, len(common) / 2)

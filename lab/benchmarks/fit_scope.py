@@ -3,7 +3,8 @@
     python lab/benchmarks/fit_scope.py --data DATA --out FOLDER --json FILE
 
 The questions of the train half come from templates over invented domains, in four languages and
-with typing errors, and from public sets of questions, which are lookups or have two hops. Figures
+with typing errors; from questions worded one by one, in six languages; and from public sets of
+questions, which are lookups or have two hops. Figures
 are of two fits. The first has not seen the templates and domains of the test half. The second,
 which ``--out`` writes, has seen all of them. It is measured on questions written by hand and on the
 test halves of the public sets. The bounds limit the share of real lookups of the half ``choose``
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import results_file
 from reader_figures import HEADER, Figure, mean
-from scope_questions import MATERIAL, real_questions, written_questions
+from scope_questions import MATERIAL, asked_questions, real_questions, written_questions
 
 from expertrag.answer.scope import OTHERS, SCOPES, ScopeWeights
 from expertrag_lab.train.scope import fit
@@ -38,9 +39,11 @@ LANGUAGES = {"en": 4000, "de": 2667, "fr": 1333, "es": 1333}
 TESTED = {"en": 100, "de": 60, "fr": 25, "es": 25}
 REAL_LOOKUPS = 12000
 MISTYPED = 0.5
+ASKED = 20
+"""How often a question that was worded by itself is seen, each time with other typing errors."""
 OPEN_SETS = ("squad2", "openqa", "tatqa")
 """Sets of lookups by which the bounds are chosen: their wording is not of templates."""
-MOST_TAKEN = 0.003
+MOST_TAKEN = 0.005
 MOST_TWO_HOPS = 0.015
 """Largest share of lookups taken for two hops, which costs time and not the answer."""
 CODE = (
@@ -64,6 +67,7 @@ def main() -> None:
     shipped = fitted(questions(languages, HALVES, real["train"]), bounding)
     result = [
         *figures_of_unseen(unseen, languages),
+        *figures_of_asked(shipped),
         *figures_of_written(shipped),
         *figures_of_real(shipped, real["test"]),
     ]
@@ -88,7 +92,7 @@ def questions(
     lookups = [each for each in real if each.scope is QuestionScope.LOOKUP]
     random.Random(1).shuffle(lookups)
     connected = [each for each in real if each.scope is not QuestionScope.LOOKUP]
-    every = [*generated, *lookups[:REAL_LOOKUPS], *connected]
+    every = [*generated, *lookups[:REAL_LOOKUPS], *connected, *ASKED * asked_questions("train")]
     return list(with_errors(every, MISTYPED, seed=4))
 
 
@@ -115,6 +119,14 @@ def figures_of_unseen(weights: ScopeWeights, languages: Sequence[Language]) -> I
     yield _right("unseen templates and domains, typing errors", weights, mistyped)
 
 
+def figures_of_asked(weights: ScopeWeights) -> Iterator[Figure]:
+    """Yield the figures on the test half of the questions worded one by one."""
+    asked = asked_questions("test")
+    yield from _by_language("asked, test", weights, asked)
+    yield _right("asked, test, typing errors", weights, [each for each in asked if each.mistyped])
+    yield from _by_scope("asked, test", weights, asked)
+
+
 def figures_of_written(weights: ScopeWeights) -> Iterator[Figure]:
     """Yield the figures on the questions written by hand, the half ``choose`` and the test half."""
     for half in HALVES[1:]:
@@ -124,12 +136,7 @@ def figures_of_written(weights: ScopeWeights) -> Iterator[Figure]:
         mistyped = [each for each in written if each.mistyped]
         yield _right(f"written, {half}, typing errors", weights, mistyped)
     everything = [each for half in HALVES[1:] for each in written_questions(half)]
-    accepted = _accepted(weights, everything)
-    for scope in SCOPES:
-        asked = [each.scope is scope for each in everything]
-        taken = [each is scope for each in accepted]
-        yield mean(f"written, recall of {scope}", _kept(taken, asked))
-        yield mean(f"written, precision of {scope}", _kept(asked, taken))
+    yield from _by_scope("written", weights, everything)
 
 
 def figures_of_real(weights: ScopeWeights, real: Sequence[ScopedQuestion]) -> Iterator[Figure]:
@@ -157,6 +164,17 @@ def _by_language(
     for language in sorted({each.language for each in asked}):
         some = [each for each in asked if each.language == language]
         yield _right(f"{name}, {language}", weights, some)
+
+
+def _by_scope(
+    name: str, weights: ScopeWeights, asked: Sequence[ScopedQuestion]
+) -> Iterator[Figure]:
+    accepted = _accepted(weights, asked)
+    for scope in SCOPES:
+        right = [each.scope is scope for each in asked]
+        taken = [each is scope for each in accepted]
+        yield mean(f"{name}, recall of {scope}", _kept(taken, right))
+        yield mean(f"{name}, precision of {scope}", _kept(right, taken))
 
 
 def _right(name: str, weights: ScopeWeights, asked: Sequence[ScopedQuestion]) -> Figure:

@@ -57,6 +57,25 @@ def written_questions(half: str) -> list[ScopedQuestion]:
     ]
 
 
+def asked_questions(half: str) -> list[ScopedQuestion]:
+    """Return the questions of a half that were worded one by one for organisations of many kinds.
+
+    Those of the test half are about other organisations, and were not seen when templates were
+    written.
+    """
+    items = (item for _, item in read_lines(MATERIAL / "asked.jsonl")[0] if item["half"] == half)
+    return [
+        ScopedQuestion(
+            item["text"],
+            QuestionScope(item["scope"]),
+            item["language"],
+            "asked",
+            item["style"] == "typos",
+        )
+        for item in items
+    ]
+
+
 def _lookups(data: Path) -> Iterator[tuple[str, ScopedQuestion]]:
     yield from _squad(data / "squad2")
     for name in ("openqa", "popqa", "policyqa", "tatqa"):

@@ -72,6 +72,27 @@ def test_a_former_value_is_corrected() -> None:
     )
 
 
+def test_a_value_of_an_earlier_passage_is_corrected() -> None:
+    model, asked = ObstinateGenerator("9 vans.", 0.05), []
+    earlier = Passage("2023.txt", 0, "The depot gets 9 vans.", 0, 22, 1.0)
+    later = Passage("2024.txt", 0, "Six is too few. The depot gets 8 vans.", 0, 38, 1.0)
+    reading = replace(reading_of(model, earlier.text), shown=[later, earlier])
+
+    def ask_again(answer: str, sentence: str, tokens: int) -> Session:
+        asked.append((answer, sentence))
+        messages = prompt.open_book(VANS, reading.passages, family=prompt.INSTRUCT)
+        return model.begin(prompt.correction(messages, answer, sentence), Sampling(), never_stop)
+
+    again = correct_former_value(reading, VANS, ask_again, Meter(), [(earlier, later)])
+    again.session.close()
+    assert asked == [("9 vans.", "The depot gets 8 vans.")]
+    unchanged = correct_former_value(
+        replace(reading_of(model, earlier.text), shown=[earlier]), VANS, ask_again, Meter(), []
+    )
+    unchanged.session.close()
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("reply", "text", "question"),
     [

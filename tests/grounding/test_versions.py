@@ -42,6 +42,8 @@ def passage(
         ("it/password-policy-2021.docx", "it/password-policy.docx"),
         ("hr/handbook (1).docx", "hr/handbook.docx"),
         ("it/old/rules-2023.md", "it/rules.md"),
+        ("desk/refund.txt", "desk/refund_new.txt"),
+        ("desk/Erstattung.txt", "desk/Erstattung neu.txt"),
     ],
 )
 def test_an_older_version_gives_its_rank_to_the_newest(older: str, newer: str) -> None:
@@ -138,3 +140,21 @@ def test_a_past_period_asks_for_the_version_of_its_time() -> None:
 def test_a_german_name_marks_an_older_version() -> None:
     old, new = passage("Hygieneordnung alt.md"), passage("Hygieneordnung.md")
     assert newest_versions(QUESTION, [old, new]).in_force == (new,)
+
+
+def test_the_latest_year_is_read_first_whatever_its_words() -> None:
+    old = passage("travel/rules 2023.txt", "Use of your own car is paid back at £0.38 per mile.")
+    middle = passage("travel/rules 2024.txt", "Whoever drives a car claims £0.42 for each mile.")
+    new = passage("travel/rules 2025.docx", "Private cars get £0.47 a mile.")
+    other = passage("travel/rules 2026.txt", "A hotel room costs no more than £125.")
+    result = newest_versions("What do I get per mile with my car?", [old, other, middle, new])
+    assert [each.document_id[13:17] for each in result.in_force] == [
+        "2025",
+        "2024",
+        "2023",
+        "2026",
+    ]
+    assert (old, new) in result.outdated
+    assert all(later is not other for _, later in result.outdated)
+    named = newest_versions("What did I get per mile with my car in 2023?", [new, old])
+    assert named.outdated == ()

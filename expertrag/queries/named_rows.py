@@ -1,0 +1,134 @@
+"""Find the rows of tables that a question names: by an id, a title, or a first and a last name.
+
+A word such as "open" is a value of many rows and names none. A row is named if what the question
+says of it is in no other row of its table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from expertrag.queries.linking import split_name
+from expertrag.queries.vocabulary import Word, words_of
+from expertrag_index.errors import SearchError
+from expertrag_index.tables.database import DOCUMENT, Column, StoreTable, TableDatabase, quote
+from expertrag_index.tables.families import DOCUMENTS
+from expertrag_index.types import Scalar
+
+MOST_ROWS = 4
+"""Most rows that are returned."""
+
+_LONGEST = 6
+"""Most words of a value that names a row."""
+
+_SHARE = 0.8
+"""Share of the information in the number of a row, in nats, that its names must have."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRow:
+    """A row that a question names: its document, and its texts by column.
+
+    ``name``: the words of the question that name it; ``score``: their information in nats.
+    """
+
+    document: str
+    texts: Mapping[str, str]
+    name: str
+    score: float
+
+
+def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
+    """Return the rows that a question names, the best named first; at most ``MOST_ROWS``.
+
+    Tables are read as a whole, at about 10 ms for 10,000 rows.
+    """
+    phrases = _phrases(words_of(question))
+    if not phrases:
+        return []
+    tables = (table for table in database.tables if table.names != DOCUMENTS)
+    rows = chain.from_iterable(_named_in(table, phrases, database) for table in tables)
+    best = sorted(rows, key=lambda row: (len(row.name.split()), row.score), reverse=True)
+    return best[:MOST_ROWS]
+
+
+def _phrases(words: Sequence[Word]) -> dict[str, str]:
+    """Return the phrases of a question that may be a value, by their folded form."""
+    phrases: dict[str, str] = {}
+    for start in range(len(words)):
+        for some in (words[start : start + length] for length in range(1, _LONGEST + 1)):
+            if not all(word.asks for word in some):
+                text = " ".join(word.text.removesuffix("'s") for word in some)
+                phrases.setdefault(_plain(text), text)
+    return phrases
+
+
+def _plain(text: str) -> str:
+    return " ".join(word.folded for word in words_of(text))
+
+
+def _named_in(
+    table: StoreTable, phrases: dict[str, str], database: TableDatabase
+) -> Iterator[NamedRow]:
+    """Yield the rows of a table with the best names, if few share them."""
+    columns = [column for column in table.columns if _may_name(column, phrases)]
+    if not columns:
+        return
+    names = [column.name for column in table.columns]
+    wanted: list[Scalar] = [*phrases.values(), *(int(one) for one in phrases if one.isdecimal())]
+    marks = ", ".join("?" * len(wanted))
+    where = " OR ".join(f"{quote(one.name)} COLLATE NOCASE IN ({marks})" for one in columns)
+    sql = f"SELECT {', '.join(map(quote, (*names, DOCUMENT)))} FROM {quote(table.name)} WHERE "
+    try:
+        found = database.run(sql + where, wanted * len(columns)).rows
+    except SearchError:  # a table too large to be read in time
+        return
+    own = [names.index(column.name) for column in columns]
+    told = [frozenset(_named_by(row[at], phrases) for at in own) - {""} for row in found]
+    counts = Counter(chain.from_iterable(told))
+    distinct = Counter(told)
+    least = _SHARE * math.log(table.rows + 1)
+    for row, values in zip(found, told, strict=True):
+        score = _measure(values, counts, table.rows)
+        is_part = any(values < other for other in distinct)
+        if distinct[values] == 1 and score >= least and not is_part:
+            pairs = zip(table.columns, row, strict=False)
+            texts = {one.name: str(cell) for one, cell in pairs if cell and one.kind == "text"}
+            longest = sorted(_longest(values), key=list(phrases).index)
+            name = " ".join(phrases[value] for value in longest)
+            yield NamedRow(str(row[-1]), texts, name, score)
+
+
+def _may_name(column: Column, phrases: dict[str, str]) -> bool:
+    """Return whether a value of a column may name a row: a text, or a number with its name."""
+    if column.kind == "text":
+        return not column.is_list
+    name = _plain(split_name(column.name))
+    return column.kind == "number" and any(
+        phrase.startswith(f"{name} ") and phrase.removeprefix(f"{name} ").isdigit()
+        for phrase in phrases
+    )
+
+
+def _named_by(cell: Scalar | None, phrases: dict[str, str]) -> str:
+    """Return the phrase that a cell is; "" if it is none."""
+    plain = "" if cell is None else _plain(str(cell))
+    return plain if plain in phrases else ""
+
+
+def _measure(values: frozenset[str], counts: Counter[str], rows: int) -> float:
+    """Return the information of the values of a row, in nats."""
+    return sum(math.log((rows + 1) / counts[one]) for one in _longest(values))
+
+
+def _longest(values: frozenset[str]) -> list[str]:
+    """Return the values that are not part of longer ones."""
+    return [
+        one
+        for one in values
+        if not any(one != other and f" {one} " in f" {other} " for other in values)
+    ]
