@@ -13,24 +13,19 @@ from typing import TYPE_CHECKING
 from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
-from expertrag.answer.hops import ANSWER, ask_instead, name_in, split_question
+from expertrag.answer.hops import Hops
 from expertrag.answer.portions import CHECKED, PassageSession
-from expertrag.answer.question_set import QuestionSet, find_rows, find_set
+from expertrag.answer.question_set import QuestionSet
 from expertrag.answer.reply import ReplyStream, mark_citations
 from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scanned import answer_by_scan
 from expertrag.answer.scope import is_set
-from expertrag.answer.search import (
-    Gathered,
-    find_documents,
-    gather_passages,
-    search_for_gate,
-)
+from expertrag.answer.search import Gathered, gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
 from expertrag.answer.tables import (
     answer_from_table,
+    compute_fact,
     coverage_of_passages,
-    name_of_row,
     query_tables,
 )
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
@@ -46,7 +41,7 @@ from expertrag.api.events import (
 )
 from expertrag.api.folding import join_deltas
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import FinishReason, GateMode, Passage, QuestionScope
+from expertrag.api.types import FinishReason, GateMode, Passage
 from expertrag.grounding.wording import wording
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.wording import warn_incomplete
@@ -59,9 +54,6 @@ if TYPE_CHECKING:
     from expertrag.runtime.meter import Meter
 
 Events = Yielding[AnswerEvent, None, None]
-
-FIRST_HOP = 3
-"""Passages that the first part of a question of two hops is answered from."""
 
 _MAY_BE_WRONG = "The answer is not sure enough."
 
@@ -85,6 +77,7 @@ class Answering:
         self._policy = AbstentionPolicy(reading.strict_from, reading.confidence)
         self._scanner = Scanner(generator)
         self.sessions = Sessions(generator, reading)
+        self._hops = Hops(generator, self.sessions, reranker)
 
     def least_doubt(self, context: AnswerContext) -> float | None:
         """Read the best passages; return the lowest doubt that one holds the answer.
@@ -115,15 +108,13 @@ class Answering:
             return
         if otherwise := context.asks_about.otherwise:
             context = replace(context, asks_about=QuestionSet(otherwise))
-        context, first = self._take_first_hop(context)
+        context, first = self._hops.take_first(context)
         draft = partial(self.sessions.draft, context)
         gathered = gather_passages(context, self._reranker, draft)
         if fact := self._compute_fact(context, gathered.passages):
             yield from self._finish_with_usage(context, fact)
             return
-        if first:
-            best = *gathered.passages[: context.request.k - len(first)], *first
-            gathered = replace(gathered, result=replace(gathered.result, passages=best))
+        gathered = gathered.ending_with(first, context.request.k)
         if not gathered.passages:
             yield PassagesEvent((), gathered.result.generation)
             yield from self._answer_without_passages(context)
@@ -155,32 +146,6 @@ class Answering:
             else:
                 yield from self._answer_with_citations(context, reading)
 
-    def _take_first_hop(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]]:
-        """Answer the first part of a question of two hops; return the context of the second part.
-
-        :returns: also the passage that the first part was answered from; none for other questions.
-        """
-        if context.scope is not QuestionScope.TWO_HOPS or context.request.steps > 1:
-            return context, ()
-        parts = split_question(context, self._generator)
-        if parts is None:
-            return context, ()
-        first = ask_instead(context, parts[0])
-        passages = gather_passages(first, self._reranker, lambda _: "").passages[:FIRST_HOP]
-        answer = name_in(self.sessions.draft(first, passages), parts[0]) if passages else ""
-        if not answer:
-            answer, passages = self._look_up_first_hop(first)
-        if not answer:
-            return context, ()
-        return ask_instead(context, parts[1].replace(ANSWER, answer)), passages[:1]
-
-    def _look_up_first_hop(self, context: AnswerContext) -> tuple[str, tuple[Passage, ...]]:
-        """Answer the first part of a question of two hops from a table, if one row has it."""
-        request = replace(context.request, scope=QuestionScope.LIST)
-        about = find_set(request, context.view.index, partial(find_documents, context))
-        result = query_tables(replace(context, asks_about=about), self._generator)
-        return name_of_row(context, result) if result else ("", ())
-
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
         """Answer from a table, from all documents of a family, or about a whole document.
 
@@ -198,15 +163,13 @@ class Answering:
     def _compute_fact(
         self, context: AnswerContext, passages: Sequence[Passage]
     ) -> Iterator[AnswerEvent] | None:
-        """Compute a fact or a comparison if the passages are mostly rows of one table."""
+        """Compute a fact or a comparison if the search has found mostly rows of one table."""
         if context.is_strict:
             return None
-        about = find_rows(context.request, context.scope, context.view.index, passages)
-        if about is None:
-            return None
-        context = replace(context, asks_about=about)
-        result = query_tables(context, self._generator)
-        return answer_from_table(context, result) if result else None
+        found = {one.text for one in search_for_gate(context, self._reranker).passages}
+        searched = [passage for passage in passages if passage.text in found]
+        computed = compute_fact(context, searched, self._generator)
+        return answer_from_table(*computed) if computed else None
 
     def _finish_with_usage(self, context: AnswerContext, events: Iterator[AnswerEvent]) -> Events:
         """Pass the events of an answer on, with its usage before the last one."""

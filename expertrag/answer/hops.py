@@ -8,18 +8,32 @@ question about one fact, which it reads well.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from expertrag.answer.question_set import ONE_FACT
-from expertrag.api.types import Sampling
+from expertrag.answer.question_set import ONE_FACT, find_set
+from expertrag.answer.scope import recognise_scope
+from expertrag.answer.search import find_documents, gather_passages
+from expertrag.answer.tables import name_of_row, query_tables
+from expertrag.api.types import QuestionScope, Sampling
 from expertrag.llm.base import Message
-from expertrag.llm.prompt import INSTRUCT
+from expertrag.llm.prompt import ABSTAINS_FROM, INSTRUCT
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
+    from expertrag.answer.rerank import ServedReranker
+    from expertrag.answer.sessions import Sessions
+    from expertrag.api.types import Passage
     from expertrag.llm.base import Generator
+
+FIRST_HOP = 3
+"""Passages that the first part of a question of two hops is answered from."""
+
+MAY_HAVE_TWO_HOPS = 0.1
+"""Probability from which a question that no passage may answer is split."""
 
 _SYSTEM = "Split the question into two. The second one has {answer} for the answer of the first."
 _EXAMPLES = (
@@ -71,9 +85,75 @@ _TOKENS = 80
 ANSWER = "{answer}"
 
 
+class Hops:
+    """Answers the first part of a question of two hops, and asks the second one instead."""
+
+    def __init__(
+        self, generator: Generator, sessions: Sessions, reranker: ServedReranker | None
+    ) -> None:
+        self._generator, self._sessions, self._reranker = generator, sessions, reranker
+
+    def take_first(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]]:
+        """Answer the first part of a question; return the context of the second part.
+
+        The question itself is kept if it has one part, or if no passage may answer the second.
+
+        :returns: also the passage that the first part was answered from, if it was.
+        """
+        if not self._has_two_hops(context):
+            return context, ()
+        parts = split_question(context, self._generator)
+        if parts is None:
+            return context, ()
+        answer, passages = self._answer_first(ask_instead(context, parts[0]), parts[0])
+        second = ask_instead(context, parts[1].replace(ANSWER, answer))
+        if answer and self._may_answer(second, passages):
+            return second, passages
+        alone = replace(context, asks_about=ONE_FACT)
+        return (alone if self._may_answer(alone) else context), ()
+
+    def _has_two_hops(self, context: AnswerContext) -> bool:
+        """Return whether a question has two parts: it seems so, or no passage may answer it."""
+        request = context.request
+        if request.steps > 1 or request.sampling.constraint is not None:
+            return False
+        if context.scope is QuestionScope.TWO_HOPS or request.scope is not None:
+            return context.scope is QuestionScope.TWO_HOPS
+        if context.scope not in (QuestionScope.LOOKUP, QuestionScope.LATEST):
+            return False
+        chance = recognise_scope(request.question).probabilities[QuestionScope.TWO_HOPS]
+        return chance >= MAY_HAVE_TWO_HOPS and not self._may_answer(context)
+
+    def _answer_first(self, context: AnswerContext, question: str) -> tuple[str, Sequence[Passage]]:
+        """Answer a first part from passages, else from a table that has one row for it."""
+        passages = gather_passages(context, self._reranker, lambda _: "").passages[:FIRST_HOP]
+        answer = name_in(self._sessions.draft(context, passages), question) if passages else ""
+        if answer:
+            return answer, passages[:1]
+        request = replace(context.request, scope=QuestionScope.LIST)
+        about = find_set(request, context.view.index, partial(find_documents, context))
+        result = query_tables(replace(context, asks_about=about), self._generator)
+        return name_of_row(context, result) if result else ("", ())
+
+    def _may_answer(self, context: AnswerContext, others: Sequence[Passage] = ()) -> bool:
+        """Return whether passages may hold the answer.
+
+        They are read as for the answer, which finds their pages in the KV cache.
+        """
+        gathered = gather_passages(context, self._reranker, lambda _: "")
+        if not gathered.passages:
+            return False
+        best = gathered.ending_with(others, context.request.k).passages
+        reading = self._sessions.open_book(context, self._sessions.pack(context.request, best).kept)
+        with closing(reading.session):
+            doubt = reading.doubt
+            context.meter.count(reading.session)
+        return doubt is None or doubt < ABSTAINS_FROM
+
+
 def split_question(context: AnswerContext, generator: Generator) -> tuple[str, str] | None:
     """Return the first question, and the second one with ``ANSWER`` in it; None if it is one."""
-    if generator.family != INSTRUCT.name or context.request.sampling.constraint is not None:
+    if generator.family != INSTRUCT.name:
         return None
     messages = [Message("system", _SYSTEM)]
     for question, parts in _EXAMPLES:

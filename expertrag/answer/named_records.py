@@ -23,30 +23,25 @@ _ABOUT_RECORDS = frozenset(
     {QuestionScope.LOOKUP, QuestionScope.LATEST, QuestionScope.COMPARE, QuestionScope.TWO_HOPS}
 )
 
-_AFTER = 1
-"""Passages of the search that stay before the records."""
 
+def add_named_records(context: AnswerContext, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Add the records that a question names, if it is about records.
 
-def add_named_records(
-    context: AnswerContext, question: str, passages: Sequence[Passage]
-) -> tuple[Passage, ...]:
-    """Add the records that a question names after the best passage, if it is about records.
-
-    The tables of a store are derived only if the search found a row.
+    The record of a full name or an id stands first, others after the best passage. The tables of
+    a store are derived only if the search found a row.
     """
     if context.scope not in _ABOUT_RECORDS or not any(map(may_be_row, passages)):
         return tuple(passages)
     index = context.view.index
     with context.meter.stage("search"):
-        rows = find_named_rows(question, index.tables(context.request.filter or None))
-        known = {(one.document_id, one.start) for one in passages[:_AFTER]}
-        records = [
-            record
-            for row in rows
-            for record in _passages_of(index, row)
-            if (record.document_id, record.start) not in known
-        ]
-    return (*passages[:_AFTER], *records, *passages[_AFTER:])
+        tables = index.tables(context.request.filter or None)
+        rows = find_named_rows(context.request.question, tables)
+        records = [record for row in rows for record in _passages_of(index, row)]
+    is_sure = any(len(row.words) > 1 or any(map(str.isdigit, row.name)) for row in rows)
+    after = 0 if is_sure else 1
+    added = {(one.document_id, one.start) for one in records}
+    others = [one for one in passages if (one.document_id, one.start) not in added]
+    return (*others[:after], *records, *others[after:])
 
 
 def may_be_row(passage: Passage) -> bool:

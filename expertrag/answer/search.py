@@ -64,6 +64,13 @@ class Gathered:
         """The passages to answer from, best first."""
         return self.result.passages
 
+    def ending_with(self, others: Sequence[Passage], k: int) -> Gathered:
+        """Return the best passages with others after them, ``k`` in all; unchanged for none."""
+        if not others:
+            return self
+        passages = *self.passages[: k - len(others)], *others
+        return replace(self, result=replace(self.result, passages=passages))
+
 
 def retrieve_passages(
     index: Index,
@@ -125,7 +132,9 @@ def gather_passages(
         reranked = search_candidates(find, query, wanted, active, meter.stage, context.should_stop)
         meter.add(reranked=reranked.candidates, rerank_skipped=int(bool(reranked.skipped)))
         result = reranked.result
-        return replace(result, passages=add_named_records(context, query, result.passages))
+        if query != request.question:  # such as a name in a passage
+            return result
+        return replace(result, passages=add_named_records(context, result.passages))
 
     as_of = date.fromisoformat(request.as_of) if request.as_of else None
     if context.scope is QuestionScope.TWO_HOPS and request.steps == 1:

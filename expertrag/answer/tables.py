@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from expertrag.answer.question_set import find_rows
 from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
 from expertrag.api.tables import Coverage
 from expertrag.api.types import Citation, Passage, QuestionScope, Sampling
@@ -74,6 +76,21 @@ def name_of_row(context: AnswerContext, result: QueryResult) -> tuple[str, tuple
         if cell is not None and column not in _UNTOLD and quote(column) not in conditions
     )
     return next(told, ""), _passages(context.view.index, result)[:1]
+
+
+def compute_fact(
+    context: AnswerContext, passages: Sequence[Passage], generator: Generator
+) -> tuple[AnswerContext, QueryResult] | None:
+    """Compute a fact or a comparison if passages are mostly rows of one table, and it has one.
+
+    :returns: the context of a question about that table, and the result.
+    """
+    about = find_rows(context.request, context.scope, context.view.index, passages)
+    if about is None:
+        return None
+    context = replace(context, asks_about=about)
+    result = query_tables(context, generator)
+    return (context, result) if result else None
 
 
 def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | None:

@@ -1,4 +1,4 @@
-"""Find the rows of tables that a question names: by an id, a title, or a first and a last name.
+"""Find the rows of tables that a question names: by an id, a title, a first or a full name.
 
 A word such as "open" is a value of many rows and names none. A row is named if what the question
 says of it is in no other row of its table.
@@ -25,6 +25,9 @@ MOST_ROWS = 4
 _LONGEST = 6
 """Most words of a value that names a row."""
 
+_LONGEST_NAME = 3
+"""Most words of a person's name."""
+
 _SHARE = 0.8
 """Share of the information in the number of a row, in nats, that its names must have."""
 
@@ -41,6 +44,11 @@ class NamedRow:
     name: str
     score: float
 
+    @property
+    def words(self) -> frozenset[str]:
+        """The words that name the row."""
+        return frozenset(self.name.split())
+
 
 def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
     """Return the rows that a question names, the best named first; at most ``MOST_ROWS``.
@@ -52,8 +60,8 @@ def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
         return []
     tables = (table for table in database.tables if table.names != DOCUMENTS)
     rows = chain.from_iterable(_named_in(table, phrases, database) for table in tables)
-    best = sorted(rows, key=lambda row: (len(row.name.split()), row.score), reverse=True)
-    return best[:MOST_ROWS]
+    best = sorted(rows, key=lambda row: (len(row.words), row.score), reverse=True)
+    return [row for row in best if not any(row.words < other.words for other in best)][:MOST_ROWS]
 
 
 def _phrases(words: Sequence[Word]) -> dict[str, str]:
@@ -80,11 +88,13 @@ def _named_in(
         return
     names = [column.name for column in table.columns]
     wanted: list[Scalar] = [*phrases.values(), *(int(one) for one in phrases if one.isdecimal())]
+    begun = [f"{text} %" for text in phrases.values() if _is_first_name(text)]
     marks = ", ".join("?" * len(wanted))
-    where = " OR ".join(f"{quote(one.name)} COLLATE NOCASE IN ({marks})" for one in columns)
+    test = " OR ".join([f"{{0}} IN ({marks})", *["{0} LIKE ?"] * len(begun)])
+    where = " OR ".join(test.format(f"{quote(one.name)} COLLATE NOCASE") for one in columns)
     sql = f"SELECT {', '.join(map(quote, (*names, DOCUMENT)))} FROM {quote(table.name)} WHERE "
     try:
-        found = database.run(sql + where, wanted * len(columns)).rows
+        found = database.run(sql + where, [*wanted, *begun] * len(columns)).rows
     except SearchError:  # a table too large to be read in time
         return
     own = [names.index(column.name) for column in columns]
@@ -115,9 +125,19 @@ def _may_name(column: Column, phrases: dict[str, str]) -> bool:
 
 
 def _named_by(cell: Scalar | None, phrases: dict[str, str]) -> str:
-    """Return the phrase that a cell is; "" if it is none."""
+    """Return the phrase that a cell is, or whose first name it is; "" if it is none."""
     plain = "" if cell is None else _plain(str(cell))
-    return plain if plain in phrases else ""
+    if plain in phrases or not plain:
+        return plain
+    first, *others = words_of(str(cell))
+    is_name = 0 < len(others) < _LONGEST_NAME and all(one.text[:1].isupper() for one in others)
+    asked = phrases.get(first.folded, "")
+    return first.folded if is_name and _is_first_name(asked) else ""
+
+
+def _is_first_name(text: str) -> bool:
+    """Return whether a phrase may be a first name: one word with a capital letter."""
+    return text[:1].isupper() and text[1:].islower() and text.isalpha()
 
 
 def _measure(values: frozenset[str], counts: Counter[str], rows: int) -> float:

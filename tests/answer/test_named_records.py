@@ -55,12 +55,12 @@ def ask(
     return fold(pipeline.serving(Access(labels=labels), NOBODY).answer(request))
 
 
-def test_the_row_of_a_person_stands_after_the_best_passage(
+def test_the_row_of_a_full_name_stands_first(
     open_pipeline: OpenPipeline, staff_store: Path
 ) -> None:
     request = AnswerRequest(QUESTION, mode=GateMode.ALWAYS, scope=QuestionScope.LOOKUP)
     answer = ask(open_pipeline, staff_store, frozenset(), request)
-    row = answer.passages[1]
+    row = answer.passages[0]
     assert (row.document_id, row.title) == ("staff.md", "Ada Lund")
     assert row.text == "Surname: Lund | First name: Ada | Town: Esker"
     assert row.end - row.start == len(row.text)
