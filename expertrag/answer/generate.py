@@ -163,12 +163,10 @@ class Answering:
     def _compute_fact(
         self, context: AnswerContext, passages: Sequence[Passage]
     ) -> Iterator[AnswerEvent] | None:
-        """Compute a fact or a comparison if the search has found mostly rows of one table."""
+        """Compute a fact or a comparison if the passages are mostly rows of one table."""
         if context.is_strict:
             return None
-        found = {one.text for one in search_for_gate(context, self._reranker).passages}
-        searched = [passage for passage in passages if passage.text in found]
-        computed = compute_fact(context, searched, self._generator)
+        computed = compute_fact(context, passages, self._generator)
         return answer_from_table(*computed) if computed else None
 
     def _finish_with_usage(self, context: AnswerContext, events: Iterator[AnswerEvent]) -> Events:

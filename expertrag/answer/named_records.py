@@ -37,8 +37,7 @@ def add_named_records(context: AnswerContext, passages: Sequence[Passage]) -> tu
         tables = index.tables(context.request.filter or None)
         rows = find_named_rows(context.request.question, tables)
         records = [record for row in rows for record in _passages_of(index, row)]
-    is_sure = any(len(row.words) > 1 or any(map(str.isdigit, row.name)) for row in rows)
-    after = 0 if is_sure else 1
+    after = 0 if any(row.is_sure for row in rows) else 1
     added = {(one.document_id, one.start) for one in records}
     others = [one for one in passages if (one.document_id, one.start) not in added]
     return (*others[:after], *records, *others[after:])

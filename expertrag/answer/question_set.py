@@ -13,6 +13,7 @@ from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
 from expertrag.queries.linking import QuestionParts, link_table, link_tables
+from expertrag.queries.named_rows import find_named_rows
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
@@ -128,6 +129,9 @@ def find_rows(
     table, rows = next(iter(counts.most_common(1)), (None, 0))
     if table is None or rows < least:
         return None
+    named = [row for row in find_named_rows(request.question, database) if row.is_sure]
+    if named and not any(table in database.tables_of(row.document) for row in named):
+        return None  # the question is about a record of another table
     link = link_table(_read_parts(request), table)
     recognised = recognise_scope(request.question)
     likely = max(SETS, key=recognised.probabilities.__getitem__)

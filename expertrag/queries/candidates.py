@@ -34,6 +34,9 @@ _AUTHOR = "author"
 _OF_PATH, _OF_YEAR = 0.3, 0.005
 """Weights of a year that the question has and a path has or lacks, and of each later year."""
 
+_OUT_OF_TIME = 0.6
+"""Weight of a period that the question names, if all dates of the table are outside."""
+
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _RETIRED = re.compile(
     r"(?<![^\W_])(?:archived?|archiv|old|alte?|superseded|obsolete|former)(?![^\W_])", re.IGNORECASE
@@ -59,7 +62,13 @@ def rank_tables(
     votes = _count_votes(database, documents)
     years = _YEAR.findall(links[0].parts.question) if links else []
     candidates = [
-        Candidate(link, votes[link.table.name] + _weigh_words(link) + _weigh_path(path, years))
+        Candidate(
+            link,
+            votes[link.table.name]
+            + _weigh_words(link)
+            + _weigh_path(path, years)
+            - _OUT_OF_TIME * _is_out_of_time(link),
+        )
         for link in links
         if not (link.table.is_family and link.table.names == DOCUMENTS)
         for path in [database.first_document(link.table.name)]
@@ -72,6 +81,17 @@ def _weigh_words(link: TableLink) -> float:
     valued = any(one.exact and one.column.name not in (FILE, TITLE) for one in link.values)
     words = max(_LEAST_WORDS, min(link.score, _MOST_WORDS))
     return _WORDS * words + _NAMED * named + _VALUED * valued
+
+
+def _is_out_of_time(link: TableLink) -> bool:
+    """Return whether a question names periods, and no date of the table is in one of them."""
+    spans = [column.span for column in link.table.columns if column.kind == "date"]
+    periods = [period for period in link.parts.periods if period.first]
+    if not spans or not periods:
+        return False
+    return not any(
+        first <= period.last and period.first <= last for first, last in spans for period in periods
+    )
 
 
 def _weigh_path(path: str, years: Sequence[str]) -> float:

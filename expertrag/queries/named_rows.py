@@ -49,6 +49,11 @@ class NamedRow:
         """The words that name the row."""
         return frozenset(self.name.split())
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether a full name, a title or an id names the row, and not one common word."""
+        return len(self.words) > 1 or any(map(str.isdigit, self.name))
+
 
 def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
     """Return the rows that a question names, the best named first; at most ``MOST_ROWS``.

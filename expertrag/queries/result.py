@@ -9,12 +9,20 @@ from itertools import chain
 
 from expertrag.queries.linking import TableLink
 from expertrag.queries.query import MOST_SHOWN, TableQuery, find_queries
-from expertrag_index.tables.database import Rows, TableDatabase, quote
+from expertrag.queries.vocabulary import fold
+from expertrag_index.tables.database import Rows, StoreTable, TableDatabase, quote
+from expertrag_index.tables.families import FILE, TITLE
 from expertrag_retriever.types import QuestionScope, Scalar
 
 _EVERY = re.compile(
     r"\b(all|every|each|alle|jede[rsnm]?|sämtliche\w*|tous|toutes|todos|todas)\b", re.I
 )
+
+_NAMES = (
+    frozenset({"first name", "firstname", "given name", "forename", "vorname", "prenom", "nombre"}),
+    frozenset({"surname", "last name", "lastname", "family name", "nachname", "nom", "apellido"}),
+)
+"""Columns of first names, and of last names."""
 
 _CLOSE = 1.5
 """Difference of the scores of two tables that may both be meant: the one with rows is taken."""
@@ -102,6 +110,7 @@ def run_question(
             query = replace(query, shown=tuple(shown)[:MOST_SHOWN])
     if query is None:
         return None
+    query = replace(query, shown=identify_rows(query, database))
     return QueryResult(
         query,
         scope,
@@ -113,6 +122,37 @@ def run_question(
         every=scope is QuestionScope.EXISTS and bool(_EVERY.search(link.parts.question)),
         ignored=tuple(word.text for word in link.ignored),
     )
+
+
+def identify_rows(query: TableQuery, database: TableDatabase) -> tuple[str, ...]:
+    """Return the columns to show, with what tells rows apart: a last name, or a key.
+
+    "Lukas Wendt" twice does not say which tickets are meant.
+    """
+    shown = list(query.shown)
+    if other := find_other_name(query.table, shown[0]):
+        shown = [shown[0], other, *(name for name in shown[1:] if name != other)]
+    elif not query.target.operation and not any(map(query.table.is_key, shown)):
+        first = [row[1] for row in database.run(replace(query, shown=tuple(shown)).rows_sql).rows]
+        keys = [column.name for column in query.table.columns if column.is_key]
+        key = next((name for name in keys if name not in (FILE, TITLE)), next(iter(keys), ""))
+        if key and len(set(first)) < len(first):
+            shown = [shown[0], key, *shown[1:]]
+    return tuple(shown[:MOST_SHOWN])
+
+
+def find_other_name(table: StoreTable, name: str) -> str:
+    """Return the column of last names for the one of first names, or the other way; else ""."""
+    own = next((names for names in _NAMES if fold(name) in names), None)
+    if own is None:
+        return ""
+    others = next(names for names in _NAMES if names is not own)
+    return next((column.name for column in table.columns if fold(column.name) in others), "")
+
+
+def is_first_name(name: str) -> bool:
+    """Return whether a column has first names."""
+    return fold(name) in _NAMES[0]
 
 
 def _essence(query: TableQuery, scope: QuestionScope, database: TableDatabase) -> object:

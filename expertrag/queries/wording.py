@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from expertrag.api.tables import AnswerTable, Coverage
 from expertrag.queries.query import currency_column
-from expertrag.queries.result import QueryResult
+from expertrag.queries.result import QueryResult, find_other_name, is_first_name
 from expertrag_index.tables.database import TableDatabase, quote
 from expertrag_retriever.types import QuestionScope, Scalar
 
@@ -140,8 +140,13 @@ def _bullets(result: QueryResult) -> list[Line]:
 def _describe(result: QueryResult, cells: tuple[Scalar | None, ...]) -> str:
     """Name a row by its first cell; the others follow with the names of their columns."""
     first, *others = zip(result.query.shown, cells, strict=True)
-    told = [f"{name}: {_cell(result, name, cell)}" for name, cell in others if cell is not None][:4]
     name = str(first[1]) if first[1] is not None else "?"
+    other = find_other_name(result.query.table, first[0])
+    if others and other and others[0][0] == other:
+        both = (name, str(others[0][1] or ""))
+        name = " ".join(both if is_first_name(first[0]) else reversed(both)).strip()
+        others = others[1:]
+    told = [f"{name}: {_cell(result, name, cell)}" for name, cell in others if cell is not None][:4]
     return f"{name} ({', '.join(told)})" if told else name
 
 

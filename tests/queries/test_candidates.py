@@ -71,3 +71,21 @@ def test_fields_tell_more_than_titles() -> None:
     database = TableDatabase.of(notes)
     (plain,) = rank_tables(link_tables(parts, database.tables), database, ())
     assert not has_fields(plain.link)
+
+
+def test_a_table_whose_dates_are_outside_the_period_is_not_asked() -> None:
+    documents = [
+        TextDocument(
+            f"{name}.csv#{row}",
+            "",
+            f"{name}.csv",
+            {"trip": f"{name}-{row}", "day": f"2025-{month:02}-1{row}", "text_fields": ["trip"]},
+            f"trip: {name}-{row}",
+        )
+        for name, month in (("trips_first", 2), ("trips_summer", 5))
+        for row in range(1, 9)
+    ]
+    database = TableDatabase.of(documents)
+    voters = ["trips_first.csv#1", "trips_first.csv#2", "trips_summer.csv#1"]
+    assert best("How many trips in the first quarter of 2025?", voters, database) == "trips_first"
+    assert best("How many trips in the second quarter of 2025?", voters, database) == "trips_summer"

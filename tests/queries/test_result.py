@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,8 +10,18 @@ from company_tables import company
 
 from expertrag.queries.candidates import rank_tables
 from expertrag.queries.linking import QuestionParts, TableLink, link_tables
-from expertrag.queries.result import QueryResult, count_decimals, link_question, run_question
+from expertrag.queries.query import TableQuery
+from expertrag.queries.result import (
+    QueryResult,
+    count_decimals,
+    identify_rows,
+    link_question,
+    run_question,
+)
+from expertrag.queries.targets import QueryTarget
 from expertrag.queries.wording import to_coverage, to_lines, to_table
+from expertrag_index.tables.database import TableDatabase
+from expertrag_index.tables.extract import TextDocument
 from expertrag_retriever.types import QuestionScope
 
 DATABASE = company()
@@ -111,3 +122,38 @@ def test_equal_maxima_are_all_named() -> None:
 def test_other_questions_are_not_understood(question: str) -> None:
     link = link_best(question)
     assert link is None or not link.understood
+
+
+STAFF = TableDatabase.of(
+    [
+        TextDocument(
+            "staff.html",
+            "",
+            "staff.html",
+            {},
+            "# Staff\n\nNo. | Surname | First name | Site\n"
+            "No.: F1 | Surname: Lund | First name: Ada | Site: Esker\n"
+            "No.: F2 | Surname: Moss | First name: Ada | Site: Esker\n"
+            "No.: F3 | Surname: Lund | First name: Jon | Site: Oslo",
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        (("First name",), "- Ada Lund"),
+        (("Surname",), "- Ada Lund"),
+        (("First name", "Site"), "- Ada Lund (Site: Esker)"),
+        (("Site",), "- Esker (No.: F1)"),  # two rows have the site
+        (("No.",), "- F1"),
+    ],
+)
+def test_a_line_says_which_row_is_meant(shown: tuple[str, ...], line: str) -> None:
+    (table,) = (one for one in STAFF.tables if not one.is_family)
+    query = TableQuery(table, QueryTarget(""), (), shown)
+    query = replace(query, shown=identify_rows(query, STAFF))
+    rows = STAFF.run(query.rows_sql)
+    result = QueryResult(query, LIST, STAFF.run(query.sql), rows, table.rows)
+    assert to_lines(result, 0)[0].text == line

@@ -78,6 +78,11 @@ class StoreTable:
         """Return a column by its name; None if there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def is_key(self, name: str) -> bool:
+        """Return whether a column tells rows apart."""
+        column = self.column(name)
+        return column is not None and column.is_key
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
