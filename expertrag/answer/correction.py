@@ -1,7 +1,7 @@
 """Correct an answer that gives a former value: the model is shown the sentence and answers again.
 
-Only answers whose passages may call a value former, or change what another one says, are held until
-they are complete; all others are streamed as they are generated.
+Some passages may call a value former, or change what another passage says. Answers from them are
+held until they are complete; all others are streamed as they are generated.
 """
 
 from __future__ import annotations

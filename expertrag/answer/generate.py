@@ -26,6 +26,7 @@ from expertrag.answer.tables import (
     answer_from_table,
     compute_fact,
     coverage_of_passages,
+    find_unrecognised_set,
     query_tables,
 )
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
@@ -41,7 +42,7 @@ from expertrag.api.events import (
 )
 from expertrag.api.folding import join_deltas
 from expertrag.api.tables import AnswerTable
-from expertrag.api.types import FinishReason, GateMode, Passage
+from expertrag.api.types import FinishReason, GateMode, Passage, QuestionScope
 from expertrag.grounding.wording import wording
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.queries.wording import warn_incomplete
@@ -108,7 +109,7 @@ class Answering:
             return
         if otherwise := context.asks_about.otherwise:
             context = replace(context, asks_about=QuestionSet(otherwise))
-        context, first = self._hops.take_first(context)
+        context, first = self._take_first_hop(context)
         draft = partial(self.sessions.draft, context)
         gathered = gather_passages(context, self._reranker, draft)
         if fact := self._compute_fact(context, gathered.passages):
@@ -121,30 +122,47 @@ class Answering:
             return
         yield from self._answer_from_passages(context, gathered)
 
-    def _answer_from_passages(self, context: AnswerContext, gathered: Gathered) -> Events:
-        """Read the passages, generate, and ground the answer."""
+    def _answer_from_passages(
+        self, context: AnswerContext, gathered: Gathered, *, is_last: bool = False
+    ) -> Events:
+        """Read the passages, generate, and ground the answer.
+
+        :param is_last: whether there is no other way to answer, if no passage may.
+        """
         request, meter = context.request, context.meter
         strict = request.mode is GateMode.STRICT
         packed = self.sessions.pack(request, gathered.passages)
         meter.add(passages_dropped=len(packed.dropped))
-        yield PassagesEvent(packed.kept, gathered.result.generation)
-        if is_set(context.scope):
-            yield TableEvent(AnswerTable((), ()), coverage_of_passages(context, packed.kept))
+        shown = list(_show_passages(context, packed.kept, gathered))
         p_sufficient = None
         if strict and request.steps == 1:  # the judge only knows similarities to the question
             p_sufficient = self._decider.p_sufficient(
                 request.question, packed.kept, context.view, meter
             )
             if self._policy.rejects(p_sufficient):
-                yield from self._abstain(meter, p_sufficient=p_sufficient)
+                yield from (*shown, *self._abstain(meter, p_sufficient=p_sufficient))
                 return
         reading = self.sessions.open_book(context, packed.kept, gathered.outdated)
         reading = replace(reading, replaced=gathered.replaced)
         with closing(reading.session):
+            if not (is_last or reading.may_answer) and (events := self._answer_otherwise(context)):
+                meter.count(reading.session)
+                yield from events
+                return
+            yield from shown
             if strict:
                 yield from self._answer_strictly(context, reading, p_sufficient)
             else:
                 yield from self._answer_with_citations(context, reading)
+
+    def _take_first_hop(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]]:
+        """Answer the first part of a question of two hops; return the context of the second part.
+
+        :returns: also the passage that the first part was answered from; none for other questions.
+        """
+        if context.scope is not QuestionScope.TWO_HOPS or context.request.steps > 1:
+            return context, ()
+        return self._hops.take_first(context) or (context, ())
 
     def _answer_about_set(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
         """Answer from a table, from all documents of a family, or about a whole document.
@@ -158,6 +176,20 @@ class Answering:
             return answer_by_scan(context, self._scanner)
         if is_about_document(context) and (document := find_document(context)):
             return answer_about_document(context, document)
+        return None
+
+    def _answer_otherwise(self, context: AnswerContext) -> Iterator[AnswerEvent] | None:
+        """Answer what no passage may answer: from a table, or in two hops; None if that fails."""
+        if about := find_unrecognised_set(context):
+            about_set = replace(context, asks_about=about)
+            result = query_tables(about_set, self._generator)
+            if result and result.rows.rows:
+                return self._finish_with_usage(context, answer_from_table(about_set, result))
+        if self._hops.may_have_two(context) and (hop := self._hops.take_first(context)):
+            second, others = hop
+            gathered = gather_passages(second, self._reranker, lambda _: "")
+            gathered = gathered.ending_with(others, second.request.k)
+            return self._answer_from_passages(second, gathered, is_last=True)
         return None
 
     def _compute_fact(
@@ -285,3 +317,12 @@ class Answering:
         """End an answer: its cost, then how it ended and the model that wrote it."""
         yield UsageEvent(meter.usage())
         yield replace(done, model=self._model)
+
+
+def _show_passages(
+    context: AnswerContext, kept: Sequence[Passage], gathered: Gathered
+) -> Iterator[AnswerEvent]:
+    """Yield the passages that are read, and for a question about a set, what they cover."""
+    yield PassagesEvent(tuple(kept), gathered.result.generation)
+    if is_set(context.scope):
+        yield TableEvent(AnswerTable((), ()), coverage_of_passages(context, kept))

@@ -20,7 +20,7 @@ from expertrag.answer.search import find_documents, gather_passages
 from expertrag.answer.tables import name_of_row, query_tables
 from expertrag.api.types import QuestionScope, Sampling
 from expertrag.llm.base import Message
-from expertrag.llm.prompt import ABSTAINS_FROM, INSTRUCT
+from expertrag.llm.prompt import INSTRUCT
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
@@ -93,36 +93,33 @@ class Hops:
     ) -> None:
         self._generator, self._sessions, self._reranker = generator, sessions, reranker
 
-    def take_first(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]]:
-        """Answer the first part of a question; return the context of the second part.
-
-        The question itself is kept if it has one part, or if no passage may answer the second.
-
-        :returns: also the passage that the first part was answered from, if it was.
-        """
-        if not self._has_two_hops(context):
-            return context, ()
-        parts = split_question(context, self._generator)
-        if parts is None:
-            return context, ()
-        answer, passages = self._answer_first(ask_instead(context, parts[0]), parts[0])
-        second = ask_instead(context, parts[1].replace(ANSWER, answer))
-        if answer and self._may_answer(second, passages):
-            return second, passages
-        alone = replace(context, asks_about=ONE_FACT)
-        return (alone if self._may_answer(alone) else context), ()
-
-    def _has_two_hops(self, context: AnswerContext) -> bool:
-        """Return whether a question has two parts: it seems so, or no passage may answer it."""
+    def may_have_two(self, context: AnswerContext) -> bool:
+        """Return whether a question may have two parts, though it was not taken for one."""
         request = context.request
-        if request.steps > 1 or request.sampling.constraint is not None:
+        if request.scope or request.steps > 1 or request.sampling.constraint is not None:
             return False
-        if context.scope is QuestionScope.TWO_HOPS or request.scope is not None:
-            return context.scope is QuestionScope.TWO_HOPS
         if context.scope not in (QuestionScope.LOOKUP, QuestionScope.LATEST):
             return False
         chance = recognise_scope(request.question).probabilities[QuestionScope.TWO_HOPS]
-        return chance >= MAY_HAVE_TWO_HOPS and not self._may_answer(context)
+        return chance >= MAY_HAVE_TWO_HOPS
+
+    def take_first(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]] | None:
+        """Answer the first part of a question; return the context of the second part.
+
+        A question of two parts whose second part no passage may answer is asked as a whole.
+
+        :returns: also the passage that the first part was answered from, if it was. None if the
+            question has one part.
+        """
+        parts = split_question(context, self._generator)
+        if parts is None:
+            return None
+        answer, first = self._answer_first(ask_instead(context, parts[0]), parts[0])
+        second = ask_instead(context, parts[1].replace(ANSWER, answer))
+        if answer and self._may_answer(second, first):
+            return second, first
+        alone = replace(context, asks_about=ONE_FACT)
+        return (alone, ()) if self._may_answer(alone) else None
 
     def _answer_first(self, context: AnswerContext, question: str) -> tuple[str, Sequence[Passage]]:
         """Answer a first part from passages, else from a table that has one row for it."""
@@ -136,19 +133,18 @@ class Hops:
         return name_of_row(context, result) if result else ("", ())
 
     def _may_answer(self, context: AnswerContext, others: Sequence[Passage] = ()) -> bool:
-        """Return whether passages may hold the answer.
+        """Return whether the passages of a search, and others, may hold the answer.
 
         They are read as for the answer, which finds their pages in the KV cache.
         """
         gathered = gather_passages(context, self._reranker, lambda _: "")
-        if not gathered.passages:
-            return False
         best = gathered.ending_with(others, context.request.k).passages
+        if not best:
+            return False
         reading = self._sessions.open_book(context, self._sessions.pack(context.request, best).kept)
         with closing(reading.session):
-            doubt = reading.doubt
             context.meter.count(reading.session)
-        return doubt is None or doubt < ABSTAINS_FROM
+            return reading.may_answer
 
 
 def split_question(context: AnswerContext, generator: Generator) -> tuple[str, str] | None:

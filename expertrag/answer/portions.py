@@ -113,6 +113,11 @@ class PassageSession:
         return (self.corrected or self.session).doubt
 
     @property
+    def may_answer(self) -> bool:
+        """Whether the passages may hold the answer, or the model cannot tell."""
+        return self.doubt is None or self.doubt < ABSTAINS_FROM
+
+    @property
     def p_sufficient(self) -> float | None:
         """Probability that the passages hold the answer; None if unknown."""
         return None if self.doubt is None else 1 - self.doubt

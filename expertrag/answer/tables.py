@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from expertrag.answer.question_set import find_rows
+from expertrag.answer.question_set import QuestionSet, find_rows, find_set
+from expertrag.answer.scope import SETS, recognise_scope
+from expertrag.answer.search import find_documents
 from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
 from expertrag.api.tables import Coverage
 from expertrag.api.types import Citation, Passage, QuestionScope, Sampling
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from expertrag.queries.query import TableQuery
     from expertrag_index.store.index import Index
 
+
+MAY_BE_SET = 0.05
+"""Probability of a set from which a question that no passage may answer is asked of tables."""
 
 _UNTOLD = (DOCUMENT, FILE, TITLE)
 """Columns that are not an answer to a question about a row."""
@@ -91,6 +97,31 @@ def compute_fact(
     context = replace(context, asks_about=about)
     result = query_tables(context, generator)
     return (context, result) if result else None
+
+
+def may_be_set(context: AnswerContext) -> bool:
+    """Return whether a question may be about a set, though it was not taken for one."""
+    request = context.request
+    if request.scope or request.steps > 1 or request.sampling.constraint is not None:
+        return False
+    if context.scope not in (QuestionScope.LOOKUP, QuestionScope.LATEST):
+        return False
+    return recognise_scope(request.question).probabilities[_likeliest_set(context)] >= MAY_BE_SET
+
+
+def find_unrecognised_set(context: AnswerContext) -> QuestionSet | None:
+    """Find the table of a question that may be about a set; None if none is likely."""
+    if not may_be_set(context):
+        return None
+    request = replace(context.request, scope=_likeliest_set(context))
+    about = find_set(request, context.view.index, partial(find_documents, context))
+    return about if about.tables else None
+
+
+def _likeliest_set(context: AnswerContext) -> QuestionScope:
+    """Return the likeliest of a list, a count and an aggregate: a plain fact is not a yes or no."""
+    probabilities = recognise_scope(context.request.question).probabilities
+    return max(SETS - {QuestionScope.EXISTS}, key=probabilities.__getitem__)
 
 
 def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | None:

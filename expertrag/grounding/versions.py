@@ -3,8 +3,8 @@
 Two files are versions of one document if their names and folders differ only in what marks a
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
 and reports of several dates are several documents. Years may also be the years of reports, so they
-replace only passages that say nearly the same; other passages about the question are read after the
-one of the latest year. A question that names an older version is answered from that version. A
+replace only passages that say nearly the same. Of other passages about the question, the one of the
+latest year is read first. A question that names an older version is answered from that version. A
 version may say from which day it is effective, in its metadata or in a line such as "Effective: 1
 March 2026". Before that day, it is not in force.
 """
@@ -109,7 +109,7 @@ def newest_versions(
 def _put_latest_first(
     marked: Sequence[_Marked], asked: Wording
 ) -> tuple[tuple[Passage, ...], tuple[Pair, ...]]:
-    """Move passages of the latest year before those of earlier years of the same document.
+    """Move a passage of a later year before the passages of earlier years of its document.
 
     :returns: also the pairs of an earlier passage and a later one.
     """

@@ -64,7 +64,7 @@ def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
     if not phrases:
         return []
     tables = (table for table in database.tables if table.names != DOCUMENTS)
-    rows = chain.from_iterable(_named_in(table, phrases, database) for table in tables)
+    rows = chain.from_iterable(_find_in(table, phrases, database) for table in tables)
     best = sorted(rows, key=lambda row: (len(row.words), row.score), reverse=True)
     return [row for row in best if not any(row.words < other.words for other in best)][:MOST_ROWS]
 
@@ -84,7 +84,7 @@ def _plain(text: str) -> str:
     return " ".join(word.folded for word in words_of(text))
 
 
-def _named_in(
+def _find_in(
     table: StoreTable, phrases: dict[str, str], database: TableDatabase
 ) -> Iterator[NamedRow]:
     """Yield the rows of a table with the best names, if few share them."""
@@ -103,7 +103,7 @@ def _named_in(
     except SearchError:  # a table too large to be read in time
         return
     own = [names.index(column.name) for column in columns]
-    told = [frozenset(_named_by(row[at], phrases) for at in own) - {""} for row in found]
+    told = [frozenset(_match_phrase(row[at], phrases) for at in own) - {""} for row in found]
     counts = Counter(chain.from_iterable(told))
     distinct = Counter(told)
     least = _SHARE * math.log(table.rows + 1)
@@ -129,7 +129,7 @@ def _may_name(column: Column, phrases: dict[str, str]) -> bool:
     )
 
 
-def _named_by(cell: Scalar | None, phrases: dict[str, str]) -> str:
+def _match_phrase(cell: Scalar | None, phrases: dict[str, str]) -> str:
     """Return the phrase that a cell is, or whose first name it is; "" if it is none."""
     plain = "" if cell is None else _plain(str(cell))
     if plain in phrases or not plain:

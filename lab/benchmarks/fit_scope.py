@@ -39,11 +39,13 @@ LANGUAGES = {"en": 4000, "de": 2667, "fr": 1333, "es": 1333}
 TESTED = {"en": 100, "de": 60, "fr": 25, "es": 25}
 REAL_LOOKUPS = 12000
 MISTYPED = 0.5
-ASKED = 20
+ASKED = 10
 """How often a question that was worded by itself is seen, each time with other typing errors."""
 OPEN_SETS = ("squad2", "openqa", "tatqa")
 """Sets of lookups by which the bounds are chosen: their wording is not of templates."""
 MOST_TAKEN = 0.005
+MOST_DOCUMENTS = 0.002
+"""Largest share of lookups taken for a whole document, whose points may not hold the answer."""
 MOST_TWO_HOPS = 0.015
 """Largest share of lookups taken for two hops, which costs time and not the answer."""
 CODE = (
@@ -100,9 +102,9 @@ def fitted(train: Sequence[ScopedQuestion], bounding: Sequence[ScopedQuestion]) 
     """Fit, and choose the bounds on real lookups."""
     target = [SCOPES.index(each.scope) for each in train]
     weights = fit.fit(fit.matrix([each.text for each in train]), target)
-    most: dict[QuestionScope, float] = {
-        scope: MOST_TWO_HOPS if scope is QuestionScope.TWO_HOPS else MOST_TAKEN for scope in OTHERS
-    }
+    most = dict.fromkeys(OTHERS, MOST_TAKEN)
+    most[QuestionScope.TWO_HOPS] = MOST_TWO_HOPS
+    most[QuestionScope.DOCUMENT] = MOST_DOCUMENTS
     lookups = fit.predict(weights, [each.text for each in bounding])
     return weights._replace(bounds=fit.choose_bounds(lookups, most))
 

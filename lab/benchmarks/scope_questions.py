@@ -70,7 +70,7 @@ def asked_questions(half: str) -> list[ScopedQuestion]:
             QuestionScope(item["scope"]),
             item["language"],
             "asked",
-            item["style"] == "typos",
+            item.get("mistyped", False),
         )
         for item in items
     ]
