@@ -113,6 +113,14 @@ class AnswerContext:
         return self.asks_about.scope
 
     @property
+    def may_be_misread(self) -> bool:
+        """Whether the recogniser took the question for one fact, and it may ask something else."""
+        request = self.request
+        is_free = request.steps == 1 and request.sampling.constraint is None
+        is_fact = self.scope in (QuestionScope.LOOKUP, QuestionScope.LATEST)
+        return request.scope is None and is_free and is_fact
+
+    @property
     def mode(self) -> GateMode:
         """The mode of the request, or the default if it names none."""
         assert self.request.mode is not None, "the pipeline sets it"

@@ -160,7 +160,9 @@ class Answering:
 
         :returns: also the passage that the first part was answered from; none for other questions.
         """
-        if context.scope is not QuestionScope.TWO_HOPS or context.request.steps > 1:
+        request = context.request
+        is_free = request.steps == 1 and request.sampling.constraint is None
+        if context.scope is not QuestionScope.TWO_HOPS or not is_free:
             return context, ()
         return self._hops.take_first(context) or (context, ())
 

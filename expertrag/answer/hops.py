@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FIRST_HOP = 3
 """Passages that the first part of a question of two hops is answered from."""
 
-MAY_HAVE_TWO_HOPS = 0.1
+MAY_HAVE_TWO_HOPS = 0.02
 """Probability from which a question that no passage may answer is split."""
 
 _SYSTEM = "Split the question into two. The second one has {answer} for the answer of the first."
@@ -95,13 +95,8 @@ class Hops:
 
     def may_have_two(self, context: AnswerContext) -> bool:
         """Return whether a question may have two parts, though it was not taken for one."""
-        request = context.request
-        if request.scope or request.steps > 1 or request.sampling.constraint is not None:
-            return False
-        if context.scope not in (QuestionScope.LOOKUP, QuestionScope.LATEST):
-            return False
-        chance = recognise_scope(request.question).probabilities[QuestionScope.TWO_HOPS]
-        return chance >= MAY_HAVE_TWO_HOPS
+        chance = recognise_scope(context.request.question).probabilities[QuestionScope.TWO_HOPS]
+        return context.may_be_misread and chance >= MAY_HAVE_TWO_HOPS
 
     def take_first(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]] | None:
         """Answer the first part of a question; return the context of the second part.

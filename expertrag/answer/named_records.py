@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.api.types import QuestionScope
+from expertrag.grounding.versions import newest_versions
 from expertrag.queries.named_rows import NamedRow, find_named_rows
 from expertrag_index.tables.extract import BAR
 from expertrag_retriever.search import to_passage
@@ -24,8 +26,10 @@ _ABOUT_RECORDS = frozenset(
 )
 
 
-def add_named_records(context: AnswerContext, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-    """Add the records that a question names, if it is about records.
+def add_named_records(
+    context: AnswerContext, passages: Sequence[Passage], as_of: date | None = None
+) -> tuple[Passage, ...]:
+    """Add the records in force that a question names, if it is about records.
 
     The record of a full name or an id stands first, others after the best passage. The tables of
     a store are derived only if the search found a row.
@@ -36,7 +40,8 @@ def add_named_records(context: AnswerContext, passages: Sequence[Passage]) -> tu
     with context.meter.stage("search"):
         tables = index.tables(context.request.filter or None)
         rows = find_named_rows(context.request.question, tables)
-        records = [record for row in rows for record in _passages_of(index, row)]
+        named = [record for row in rows for record in _passages_of(index, row)]
+        records = newest_versions(context.request.question, named, as_of).in_force
     after = 0 if any(row.is_sure for row in rows) else 1
     added = {(one.document_id, one.start) for one in records}
     others = [one for one in passages if (one.document_id, one.start) not in added]

@@ -131,16 +131,16 @@ def gather_passages(
         wanted = _count_wanted(request)
         reranked = search_candidates(find, query, wanted, active, meter.stage, context.should_stop)
         meter.add(reranked=reranked.candidates, rerank_skipped=int(bool(reranked.skipped)))
-        result = reranked.result
-        if query != request.question:  # such as a name in a passage
-            return result
-        return replace(result, passages=add_named_records(context, result.passages))
+        return reranked.result
 
     as_of = date.fromisoformat(request.as_of) if request.as_of else None
     if context.scope is QuestionScope.TWO_HOPS and request.steps == 1:
         both = search_two_hops(request.question, search)
-        return _select(request.question, both, request.k + BRIDGED, as_of)
-    return gather(request.question, request.k, request.steps, search, draft, as_of)
+        gathered = _select(request.question, both, request.k + BRIDGED, as_of)
+    else:
+        gathered = gather(request.question, request.k, request.steps, search, draft, as_of)
+    passages = add_named_records(context, gathered.passages, as_of)
+    return replace(gathered, result=replace(gathered.result, passages=passages))
 
 
 def gather(

@@ -99,29 +99,18 @@ def compute_fact(
     return (context, result) if result else None
 
 
-def may_be_set(context: AnswerContext) -> bool:
-    """Return whether a question may be about a set, though it was not taken for one."""
-    request = context.request
-    if request.scope or request.steps > 1 or request.sampling.constraint is not None:
-        return False
-    if context.scope not in (QuestionScope.LOOKUP, QuestionScope.LATEST):
-        return False
-    return recognise_scope(request.question).probabilities[_likeliest_set(context)] >= MAY_BE_SET
-
-
 def find_unrecognised_set(context: AnswerContext) -> QuestionSet | None:
-    """Find the table of a question that may be about a set; None if none is likely."""
-    if not may_be_set(context):
+    """Find the table of a question that may be about a set, though it was not taken for one.
+
+    None if none is likely.
+    """
+    probabilities = recognise_scope(context.request.question).probabilities
+    likely = max(SETS - {QuestionScope.EXISTS}, key=probabilities.__getitem__)
+    if not context.may_be_misread or probabilities[likely] < MAY_BE_SET:
         return None
-    request = replace(context.request, scope=_likeliest_set(context))
+    request = replace(context.request, scope=likely)
     about = find_set(request, context.view.index, partial(find_documents, context))
     return about if about.tables else None
-
-
-def _likeliest_set(context: AnswerContext) -> QuestionScope:
-    """Return the likeliest of a list, a count and an aggregate: a plain fact is not a yes or no."""
-    probabilities = recognise_scope(context.request.question).probabilities
-    return max(SETS - {QuestionScope.EXISTS}, key=probabilities.__getitem__)
 
 
 def query_tables(context: AnswerContext, generator: Generator) -> QueryResult | None:

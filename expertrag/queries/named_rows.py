@@ -28,6 +28,12 @@ _LONGEST = 6
 _LONGEST_NAME = 3
 """Most words of a person's name."""
 
+_ACRONYM = 3
+"""Fewest letters of an acronym."""
+
+_SHORT_NUMBER = 2
+"""Digits of a number that may stand for anything."""
+
 _SHARE = 0.8
 """Share of the information in the number of a row, in nats, that its names must have."""
 
@@ -51,14 +57,15 @@ class NamedRow:
 
     @property
     def is_sure(self) -> bool:
-        """Whether a full name, a title or an id names the row, and not one common word."""
-        return len(self.words) > 1 or any(map(str.isdigit, self.name))
+        """Whether a full name, a title, an id or an acronym names the row, not a common word."""
+        is_acronym = self.name.isupper() and len(self.name) >= _ACRONYM
+        return len(self.words) > 1 or is_acronym or any(map(str.isdigit, self.name))
 
 
 def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
     """Return the rows that a question names, the best named first; at most ``MOST_ROWS``.
 
-    Tables are read as a whole, at about 10 ms for 10,000 rows.
+    Tables are read as a whole: 100,000 rows of eight columns take 60 ms.
     """
     phrases = _phrases(words_of(question))
     if not phrases:
@@ -103,7 +110,9 @@ def _find_in(
     except SearchError:  # a table too large to be read in time
         return
     own = [names.index(column.name) for column in columns]
-    told = [frozenset(_match_phrase(row[at], phrases) for at in own) - {""} for row in found]
+    told = [
+        frozenset(_match_phrase(row[at], names[at], phrases) for at in own) - {""} for row in found
+    ]
     counts = Counter(chain.from_iterable(told))
     distinct = Counter(told)
     least = _SHARE * math.log(table.rows + 1)
@@ -129,9 +138,14 @@ def _may_name(column: Column, phrases: dict[str, str]) -> bool:
     )
 
 
-def _match_phrase(cell: Scalar | None, phrases: dict[str, str]) -> str:
-    """Return the phrase that a cell is, or whose first name it is; "" if it is none."""
+def _match_phrase(cell: Scalar | None, column: str, phrases: dict[str, str]) -> str:
+    """Return the phrase that a cell is, or whose first name it is; "" if it is none.
+
+    A short number counts after the name of its column: "desk 4".
+    """
     plain = "" if cell is None else _plain(str(cell))
+    if plain.isdecimal() and len(plain) <= _SHORT_NUMBER:
+        return plain if f"{_plain(split_name(column))} {plain}" in phrases else ""
     if plain in phrases or not plain:
         return plain
     first, *others = words_of(str(cell))

@@ -13,10 +13,13 @@ from expertrag_index.loaders.csv_layout import layout_of
 from expertrag_index.loaders.csv_rows import Row, rows_of
 from expertrag_index.loaders.lines import decode_lines
 from expertrag_index.loaders.records import record_document
+from expertrag_index.tables.cells import uses_decimal_comma
 from expertrag_index.types import Document
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")  # "007" and telephone numbers stay text
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
+_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]{1,15})?")
+_DECIMAL_COMMA = re.compile(r"-?[0-9]{1,15},[0-9]{1,15}")
 _HEAD_LINES, _HEAD_CHARS = 100, 1 << 20
 """What the layout of a file is told by."""
 
@@ -33,6 +36,10 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         yield record_document(file, "\n".join(above).strip("\n"), 0, report)
     if layout.has_header:
         next(rows)
+    comma = layout.delimiter != "," and uses_decimal_comma(
+        cell for line in head for cell in line.rstrip().split(layout.delimiter)
+    )
+    typed = _number_with_comma if comma else _number
     odd = first_odd = 0
     for number, row in enumerate(rows, 1):
         record = _record(row, layout.columns)
@@ -42,7 +49,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             odd += 1
             first_odd = first_odd or number
         try:
-            yield record_document(file, record, number, report, typed=_number)
+            yield record_document(file, record, number, report, typed=typed)
         except Unreadable as error:
             report(f"row {number}: {error.reason}", error.cure)
     if odd and len(layout.columns) > 1:
@@ -85,3 +92,10 @@ def _number(cell: str) -> str | int | float:
     if _INTEGER.fullmatch(cell):
         return int(cell)
     return float(cell) if _DECIMAL.fullmatch(cell) else cell
+
+
+def _number_with_comma(cell: str) -> str | int | float:
+    """Convert a cell of a file that writes 1.234,50."""
+    if _THOUSANDS.fullmatch(cell):
+        cell = cell.replace(".", "")
+    return _number(cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell)

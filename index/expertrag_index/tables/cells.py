@@ -6,7 +6,7 @@ A column has a type only if all of its cells do, so that a query compares values
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -41,6 +41,8 @@ _MONTHS = {
     )
     for name in names.split()
 }
+_COMMA = re.compile(r"(?<![\d.,])\d{1,3}(?:\.?\d{3})*,\d{1,2}(?![\d.,])")
+_POINT = re.compile(r"(?<![\d.,])\d{1,3}(?:,?\d{3})*\.\d{1,2}(?![\d.,])")
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[T ]\d{1,2}:\d{2}.*)?")
 _SLASHES = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
 _DOTS = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")
@@ -64,8 +66,17 @@ def month_number(name: str) -> int | None:
     return _MONTHS.get(name.casefold().rstrip("."))
 
 
-def amount_of(cell: Scalar) -> CellAmount | None:
-    """Return the number that a cell is; None if it is not one number with at most one unit."""
+def uses_decimal_comma(cells: Iterable[object]) -> bool:
+    """Return whether numbers are written as 1.234,50, and none as 1,234.50."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return any(map(_COMMA.search, texts)) and not any(map(_POINT.search, texts))
+
+
+def amount_of(cell: Scalar, *, decimal_comma: bool = False) -> CellAmount | None:
+    """Return the number that a cell is; None if it is not one number with at most one unit.
+
+    :param decimal_comma: whether 1.234 is a thousand.
+    """
     if isinstance(cell, bool):
         return None
     if isinstance(cell, int | float):
@@ -76,7 +87,7 @@ def amount_of(cell: Scalar) -> CellAmount | None:
     digits = re.sub(r"[\s'\u2019\u00a0\u202f]", "", match["digits"])
     if digits.isdigit() and len(digits) > 1 and digits[0] == "0":  # a code, such as "007"
         return None
-    plain = _plain(digits)
+    plain = _plain(digits, decimal_comma=decimal_comma)
     if plain is None:
         return None
     number = float(plain) if "." in plain else int(plain)
@@ -85,7 +96,7 @@ def amount_of(cell: Scalar) -> CellAmount | None:
     )
 
 
-def _plain(digits: str) -> str | None:
+def _plain(digits: str, *, decimal_comma: bool) -> str | None:
     """Write a number with a decimal point and without separators of thousands."""
     marks = [mark for mark in digits if mark in ".,"]
     if not marks:
@@ -95,7 +106,8 @@ def _plain(digits: str) -> str | None:
     if marks.count(last) == 1 and (len(set(marks)) == 2 or len(tail) != 3):
         head = head.replace(",", "").replace(".", "")
         return f"{head}.{tail}" if head.isdigit() and tail.isdigit() else None
-    if last == "." and marks.count(".") == 1:  # 1.234 is a decimal number, 1,234 is not
+    if last == "." and marks.count(".") == 1 and not (decimal_comma and len(head) <= len(tail)):
+        # 1.234 is a decimal number, 1,234 is not
         return digits if head.isdigit() else None
     groups = digits.split(last)
     if len(set(marks)) > 1 or not all(len(group) == 3 for group in groups[1:]):

@@ -12,11 +12,17 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
 from expertrag_index.errors import SearchError
-from expertrag_index.tables.cells import amount_of, date_of, read_slashed_dates
+from expertrag_index.tables.cells import (
+    amount_of,
+    date_of,
+    read_slashed_dates,
+    uses_decimal_comma,
+)
 from expertrag_index.tables.extract import LIST, RawTable, TextDocument, record_cells, tables_in
 from expertrag_index.tables.families import family_tables
 from expertrag_index.tables.totals import without_totals
@@ -231,8 +237,10 @@ def _type_table(
     names = _distinct_names(names)
     columns: list[Column] = []
     typed: list[list[object]] = []
+    comma = uses_decimal_comma(cell for _, row in pairs for cell in row.values())
     for name in names:
-        column, cells = _type_column(name, [row.get(name) for _, row in pairs])
+        written = [row.get(name) for _, row in pairs]
+        column, cells = _type_column(name, written, decimal_comma=comma)
         columns.append(column)
         typed.append(cells)
     ids = [identifier for identifier, _ in pairs]
@@ -247,7 +255,9 @@ def _distinct_names(names: Sequence[str]) -> list[str]:
     return [name for name in names if known.setdefault(name.lower(), name) == name]
 
 
-def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, list[object]]:
+def _type_column(
+    name: str, cells: Sequence[Scalar | None], *, decimal_comma: bool
+) -> tuple[Column, list[object]]:
     present = [cell for cell in cells if cell is not None and cell != ""]
     days = [day for cell in present if (day := date_of(cell))]
     if len(days) < len(present):
@@ -256,10 +266,11 @@ def _type_column(name: str, cells: Sequence[Scalar | None]) -> tuple[Column, lis
         rest = iter(days)
         column = Column(name, "date", span=(min(days), max(days)))
         return column, [next(rest) if cell else None for cell in cells]
-    amounts = [amount_of(cell) for cell in present]
+    read = partial(amount_of, decimal_comma=decimal_comma)
+    amounts = [read(cell) for cell in present]
     units = {amount.unit for amount in amounts if amount}
     if present and all(amounts) and len(units - {""}) <= 1:
-        numbers = [None if cell is None else amount_of(cell) for cell in cells]
+        numbers = [None if cell is None else read(cell) for cell in cells]
         unit = next(iter(units - {""}), "")
         plain = [number.number if number else None for number in numbers]
         return Column(name, "number", unit=unit, is_key=_numbers_rows(plain)), list(plain)

@@ -145,3 +145,13 @@ def test_stray_quotes_take_linear_time(tmp_path: Path, line: str) -> None:
     started = time.process_time()
     parsed(tmp_path / "a.csv", 'a,b\n"x,' + line * (120_000 // len(line)))
     assert time.process_time() - started < 10
+
+
+def test_numbers_with_a_decimal_comma_are_numbers(tmp_path: Path) -> None:
+    content = "Tag;Menge;Betrag\n17.01.2025;9.700;8.879,11\n30.01.2025;850;39,5\n"
+    first, second = documents_of(tmp_path / "bunker.csv", content)
+    assert (first.metadata["Menge"], first.metadata["Betrag"]) == (9700, 8879.11)
+    assert (second.metadata["Menge"], second.metadata["Betrag"]) == (850, 39.5)
+    assert first.text == "Tag: 17.01.2025\nMenge: 9.700\nBetrag: 8.879,11"
+    (english,) = documents_of(tmp_path / "en.csv", 'day;amount;price\n1;9.700;"8,879.11"\n')
+    assert english.metadata["amount"] == 9.7

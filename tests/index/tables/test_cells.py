@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag_index.tables.cells import CellAmount, amount_of, date_of, month_number
+from expertrag_index.tables.cells import (
+    CellAmount,
+    amount_of,
+    date_of,
+    month_number,
+    uses_decimal_comma,
+)
 from expertrag_index.types import Scalar
 
 
@@ -60,3 +66,25 @@ def test_dates(cell: Scalar, day: str | None) -> None:
 def test_months_have_names_in_four_languages() -> None:
     names = ("March", "märz", "Mars", "marzo", "Sept.", "spam")
     assert [month_number(name) for name in names] == [3, 3, 3, 3, 9, None]
+
+
+@pytest.mark.parametrize(
+    ("cells", "comma"),
+    [
+        (["17.01.2025", "9.700", "8.879,11"], True),
+        (["9.700", "8,879.11"], False),
+        (["9.700", "1,5", "2.25"], False),  # both: nothing is certain
+        (["9.700", 8.5, None], False),
+        (["1.234.567,8"], True),
+        (["12:30, 14"], False),
+    ],
+)
+def test_a_table_with_decimal_commas(cells: list[object], comma: bool) -> None:
+    assert uses_decimal_comma(cells) is comma
+
+
+def test_a_thousand_of_a_table_with_decimal_commas() -> None:
+    assert amount_of("9.700 l", decimal_comma=True) == CellAmount(9700, "l")
+    assert amount_of("9.700 l") == CellAmount(9.7, "l")
+    assert amount_of("1234.567", decimal_comma=True) == CellAmount(1234.567)
+    assert amount_of("8.879,11", decimal_comma=True) == CellAmount(8879.11)
