@@ -188,7 +188,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     ),
     # also of a store with tables, and of a model that reads documents and splits questions
     "expertrag.answer.generate": frozenset(["search_for_gate", "answer_by_scan"])
-    | {"answer_from_table", "ask_instead", "name_in"},
+    | {"answer_from_table", "find_unrecognised_set"},
     "expertrag.answer.ground": frozenset(["log_odds", "read_again"]),
     "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},
