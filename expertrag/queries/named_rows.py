@@ -22,6 +22,12 @@ from expertrag_index.types import Scalar
 MOST_ROWS = 4
 """Most rows that are returned."""
 
+_MOST_WORDS = 64
+"""Words of a question that may name a row; a longer text names too much."""
+
+_LONGEST_NUMBER = 15
+"""Digits of a number that a table may hold as a number."""
+
 _LONGEST = 6
 """Most words of a value that names a row."""
 
@@ -67,7 +73,7 @@ def find_named_rows(question: str, database: TableDatabase) -> list[NamedRow]:
 
     Tables are read as a whole: 100,000 rows of eight columns take 60 ms.
     """
-    phrases = _phrases(words_of(question))
+    phrases = _phrases(words_of(question)[:_MOST_WORDS])
     if not phrases:
         return []
     tables = (table for table in database.tables if table.names != DOCUMENTS)
@@ -99,7 +105,8 @@ def _find_in(
     if not columns:
         return
     names = [column.name for column in table.columns]
-    wanted: list[Scalar] = [*phrases.values(), *(int(one) for one in phrases if one.isdecimal())]
+    numbers = [int(one) for one in phrases if one.isdecimal() and len(one) <= _LONGEST_NUMBER]
+    wanted: list[Scalar] = [*phrases.values(), *numbers]
     begun = [f"{text} %" for text in phrases.values() if _is_first_name(text)]
     marks = ", ".join("?" * len(wanted))
     test = " OR ".join([f"{{0}} IN ({marks})", *["{0} LIKE ?"] * len(begun)])

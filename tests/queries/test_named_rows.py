@@ -66,3 +66,10 @@ def test_both_rows_of_a_comparison_are_named() -> None:
         "Lund",
     }
     assert len(rows) <= MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    "question", ["Who opened T-18?" + " and Ada" * 3000, f"What is {'9' * 5000}?", f"Desk {10**30}"]
+)
+def test_a_long_question_or_number_is_no_error(question: str) -> None:
+    assert all("T-18" in row.words for row in find_named_rows(question, DATABASE))
