@@ -41,6 +41,9 @@ set: 100,000 rows take 4 s and 190 MB."""
 _COPIED = 0.5
 """Share of the values of the first column, from which a table is a copy of another one."""
 
+_SAMPLED = 500
+"""Rows that tell how a table writes its numbers."""
+
 _MOST_COLUMNS = 60
 _MOST_ROWS = 10_000
 _SECONDS = 2.0
@@ -237,7 +240,7 @@ def _type_table(
     names = _distinct_names(names)
     columns: list[Column] = []
     typed: list[list[object]] = []
-    comma = uses_decimal_comma(cell for _, row in pairs for cell in row.values())
+    comma = uses_decimal_comma(cell for _, row in pairs[:_SAMPLED] for cell in row.values())
     for name in names:
         written = [row.get(name) for _, row in pairs]
         column, cells = _type_column(name, written, decimal_comma=comma)
