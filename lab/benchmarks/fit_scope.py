@@ -102,7 +102,7 @@ def fitted(train: Sequence[ScopedQuestion], bounding: Sequence[ScopedQuestion]) 
     """Fit, and choose the bounds on real lookups."""
     target = [SCOPES.index(each.scope) for each in train]
     weights = fit.fit(fit.matrix([each.text for each in train]), target)
-    most = dict.fromkeys(OTHERS, MOST_TAKEN)
+    most: dict[QuestionScope, float] = dict.fromkeys(OTHERS, MOST_TAKEN)
     most[QuestionScope.TWO_HOPS] = MOST_TWO_HOPS
     most[QuestionScope.DOCUMENT] = MOST_DOCUMENTS
     lookups = fit.predict(weights, [each.text for each in bounding])
