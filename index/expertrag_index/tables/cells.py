@@ -12,6 +12,9 @@ from datetime import date
 
 from expertrag_index.types import Scalar
 
+_MOST_DIGITS = 18
+"""Digits of a number; SQLite's integers have 64 bits, and a longer one is a code."""
+
 _CURRENCY = (
     r"€|\$|£|¥|Fr\.|kr|EUR|USD|GBP|CHF|JPY|CNY|INR|NOK|SEK|DKK|PLN|CZK|HUF|CAD|AUD|NZD|BRL|ZAR"
 )
@@ -88,7 +91,7 @@ def amount_of(cell: Scalar, *, decimal_comma: bool = False) -> CellAmount | None
     if digits.isdigit() and len(digits) > 1 and digits[0] == "0":  # a code, such as "007"
         return None
     plain = _plain(digits, decimal_comma=decimal_comma)
-    if plain is None:
+    if plain is None or len(plain) > _MOST_DIGITS:
         return None
     number = float(plain) if "." in plain else int(plain)
     return CellAmount(

@@ -88,3 +88,8 @@ def test_a_thousand_of_a_table_with_decimal_commas() -> None:
     assert amount_of("9.700 l") == CellAmount(9.7, "l")
     assert amount_of("1234.567", decimal_comma=True) == CellAmount(1234.567)
     assert amount_of("8.879,11", decimal_comma=True) == CellAmount(8879.11)
+
+
+@pytest.mark.parametrize("cell", ["9" * 5000, "1" + "0" * 20, "1," + ",".join(["000"] * 9)])
+def test_a_number_that_no_column_can_hold_is_a_text(cell: str) -> None:
+    assert amount_of(cell) is None
