@@ -115,10 +115,13 @@ class AnswerContext:
     @property
     def may_be_misread(self) -> bool:
         """Whether the recogniser took the question for one fact, and it may ask something else."""
-        request = self.request
-        is_free = request.steps == 1 and request.sampling.constraint is None
         is_fact = self.scope in (QuestionScope.LOOKUP, QuestionScope.LATEST)
-        return request.scope is None and is_free and is_fact
+        return self.request.scope is None and self.is_plain and is_fact
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the request asks for one search and any text as its answer."""
+        return self.request.steps == 1 and self.request.sampling.constraint is None
 
     @property
     def mode(self) -> GateMode:

@@ -15,7 +15,7 @@ from expertrag.answer.portions import PassageSession
 from expertrag.api.folding import join_deltas
 from expertrag.grounding.evidence import Evidence
 from expertrag.grounding.former import calls_former, find_former_value
-from expertrag.grounding.versions import Pair
+from expertrag.grounding.versions import PassagePair
 from expertrag.grounding.wording import wording
 from expertrag.llm.base import Session
 from expertrag.llm.prompt import Reply, asks_to_explain
@@ -33,7 +33,7 @@ def correct_former_value(
     question: str,
     ask_again: AskAgain,
     meter: Meter,
-    outdated: Sequence[Pair] = (),
+    outdated: Sequence[PassagePair] = (),
 ) -> PassageSession:
     """Answer again if the answer is a value that a passage calls former, or that a later one has.
 

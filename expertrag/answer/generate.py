@@ -112,7 +112,7 @@ class Answering:
         context, first = self._take_first_hop(context)
         draft = partial(self.sessions.draft, context)
         gathered = gather_passages(context, self._reranker, draft)
-        if fact := self._compute_fact(context, gathered.passages):
+        if fact := self._compute_fact(context, gathered):
             yield from self._finish_with_usage(context, fact)
             return
         gathered = gathered.ending_with(first, context.request.k)
@@ -160,9 +160,7 @@ class Answering:
 
         :returns: also the passage that the first part was answered from; none for other questions.
         """
-        request = context.request
-        is_free = request.steps == 1 and request.sampling.constraint is None
-        if context.scope is not QuestionScope.TWO_HOPS or not is_free:
+        if context.scope is not QuestionScope.TWO_HOPS or not context.is_plain:
             return context, ()
         return self._hops.take_first(context) or (context, ())
 
@@ -187,20 +185,20 @@ class Answering:
             result = query_tables(about_set, self._generator)
             if result and result.rows.rows:
                 return self._finish_with_usage(context, answer_from_table(about_set, result))
-        if self._hops.may_have_two(context) and (hop := self._hops.take_first(context)):
+        if self._hops.may_need_two(context) and (hop := self._hops.take_first(context)):
             second, others = hop
-            gathered = gather_passages(second, self._reranker, lambda _: "")
+            gathered = gather_passages(second, self._reranker)
             gathered = gathered.ending_with(others, second.request.k)
             return self._answer_from_passages(second, gathered, is_last=True)
         return None
 
     def _compute_fact(
-        self, context: AnswerContext, passages: Sequence[Passage]
+        self, context: AnswerContext, gathered: Gathered
     ) -> Iterator[AnswerEvent] | None:
         """Compute a fact or a comparison if the passages are mostly rows of one table."""
         if context.is_strict:
             return None
-        computed = compute_fact(context, passages, self._generator)
+        computed = compute_fact(context, gathered, self._generator)
         return answer_from_table(*computed) if computed else None
 
     def _finish_with_usage(self, context: AnswerContext, events: Iterator[AnswerEvent]) -> Events:

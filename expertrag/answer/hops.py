@@ -93,10 +93,12 @@ class Hops:
     ) -> None:
         self._generator, self._sessions, self._reranker = generator, sessions, reranker
 
-    def may_have_two(self, context: AnswerContext) -> bool:
+    def may_need_two(self, context: AnswerContext) -> bool:
         """Return whether a question may have two parts, though it was not taken for one."""
+        if not context.may_be_misread:
+            return False
         chance = recognise_scope(context.request.question).probabilities[QuestionScope.TWO_HOPS]
-        return context.may_be_misread and chance >= MAY_HAVE_TWO_HOPS
+        return chance >= MAY_HAVE_TWO_HOPS
 
     def take_first(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]] | None:
         """Answer the first part of a question; return the context of the second part.
@@ -118,7 +120,7 @@ class Hops:
 
     def _answer_first(self, context: AnswerContext, question: str) -> tuple[str, Sequence[Passage]]:
         """Answer a first part from passages, else from a table that has one row for it."""
-        passages = gather_passages(context, self._reranker, lambda _: "").passages[:FIRST_HOP]
+        passages = gather_passages(context, self._reranker).passages[:FIRST_HOP]
         answer = name_in(self._sessions.draft(context, passages), question) if passages else ""
         if answer:
             return answer, passages[:1]
@@ -132,7 +134,7 @@ class Hops:
 
         They are read as for the answer, which finds their pages in the KV cache.
         """
-        gathered = gather_passages(context, self._reranker, lambda _: "")
+        gathered = gather_passages(context, self._reranker)
         best = gathered.ending_with(others, context.request.k).passages
         if not best:
             return False

@@ -28,24 +28,26 @@ _ABOUT_RECORDS = frozenset(
 
 def add_named_records(
     context: AnswerContext, passages: Sequence[Passage], as_of: date | None = None
-) -> tuple[Passage, ...]:
+) -> tuple[tuple[Passage, ...], tuple[NamedRow, ...]]:
     """Add the records in force that a question names, if it is about records.
 
     The record of a full name or an id stands first, others after the best passage. The tables of
     a store are derived only if the search found a row.
+
+    :returns: also the rows of all records that the question names.
     """
     if context.scope not in _ABOUT_RECORDS or not any(map(may_be_row, passages)):
-        return tuple(passages)
+        return tuple(passages), ()
     index = context.view.index
     with context.meter.stage("search"):
         tables = index.tables(context.request.filter or None)
         rows = find_named_rows(context.request.question, tables)
-        named = [record for row in rows for record in _passages_of(index, row)]
-        records = newest_versions(context.request.question, named, as_of).in_force
+        every = [record for row in rows for record in _passages_of(index, row)]
+        records = newest_versions(context.request.question, every, as_of).in_force
     after = 0 if any(row.is_sure for row in rows) else 1
     added = {(one.document_id, one.start) for one in records}
     others = [one for one in passages if (one.document_id, one.start) not in added]
-    return (*others[:after], *records, *others[after:])
+    return (*others[:after], *records, *others[after:]), tuple(rows)
 
 
 def may_be_row(passage: Passage) -> bool:
@@ -66,8 +68,8 @@ def _passages_of(index: Index, row: NamedRow) -> Iterator[Passage]:
         for line in chunk.text.split("\n"):
             if BAR in line and all(cell in line for cell in cells):
                 at = chunk.start + start
-                found = replace(to_passage(chunk), title=row.name, text=line)
-                yield replace(found, start=at, end=at + len(line))
+                end = at + len(line)
+                yield replace(to_passage(chunk), title=row.name, text=line, start=at, end=end)
                 return
             start += len(line) + 1
     if chunks and BAR not in chunks[0].text:

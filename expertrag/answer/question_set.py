@@ -13,7 +13,6 @@ from expertrag.answer.scope import SETS, is_set, recognise_scope
 from expertrag.api.types import QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
 from expertrag.queries.linking import QuestionParts, link_table, link_tables
-from expertrag.queries.named_rows import find_named_rows
 from expertrag.queries.query import find_queries
 from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
@@ -21,6 +20,7 @@ from expertrag.queries.targets import asks_for_extreme
 if TYPE_CHECKING:
     from expertrag.api.types import AnswerRequest, Passage
     from expertrag.queries.linking import TableLink
+    from expertrag.queries.named_rows import NamedRow
     from expertrag_index.store.index import Index
     from expertrag_index.tables.database import TableDatabase
 
@@ -106,11 +106,16 @@ def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> Que
 
 
 def find_rows(
-    request: AnswerRequest, scope: QuestionScope, index: Index, passages: Sequence[Passage]
+    request: AnswerRequest,
+    scope: QuestionScope,
+    index: Index,
+    passages: Sequence[Passage],
+    named: Sequence[NamedRow] = (),
 ) -> QuestionSet | None:
     """Find the table to compute a fact or a comparison from; None if the passages are other texts.
 
     :param passages: what a search for the question has found, best first.
+    :param named: the rows that the question names.
     """
     if request.scope or scope not in (QuestionScope.LOOKUP, QuestionScope.COMPARE):
         return None
@@ -129,8 +134,8 @@ def find_rows(
     table, rows = next(iter(counts.most_common(1)), (None, 0))
     if table is None or rows < least:
         return None
-    named = [row for row in find_named_rows(request.question, database) if row.is_sure]
-    if named and not any(table in database.tables_of(row.document) for row in named):
+    sure = [row for row in named if row.is_sure]
+    if sure and not any(table in database.tables_of(row.document) for row in sure):
         return None  # the question is about a record of another table
     link = link_table(_read_parts(request), table)
     recognised = recognise_scope(request.question)

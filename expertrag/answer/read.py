@@ -15,15 +15,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
-from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route, Searches
+from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
-from expertrag.answer.question_set import ONE_FACT, find_set
+from expertrag.answer.question_set import find_set
+from expertrag.answer.search import find_documents
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
 from expertrag.conversation.about import is_courtesy
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.history import in_conversation
-from expertrag.queries.candidates import SEARCHED
 from expertrag_retriever.gate.domains import domain_probabilities
 
 if TYPE_CHECKING:
@@ -70,13 +70,7 @@ class QuestionReader:
         )
         call.meter.add(turns_dropped=dropped)
         policy = generator.make_policy(request.sampling, routed.answers, call.salt)
-        asks_about = ONE_FACT
-        searches: Searches = {}
-        if request.mode is not GateMode.NEVER and not asked.about_conversation:
-            asks_about = find_set(
-                request, call.view.index, partial(_find_documents, call, asked, request, searches)
-            )
-        return AnswerContext(
+        context = AnswerContext(
             request,
             asked,
             routed,
@@ -85,9 +79,11 @@ class QuestionReader:
             call.view,
             call.meter,
             call.should_stop,
-            asks_about=asks_about,
-            searches=searches,
         )
+        if request.mode is GateMode.NEVER or asked.about_conversation:
+            return context
+        about = find_set(request, call.view.index, partial(find_documents, context))
+        return replace(context, asks_about=about)
 
     def _read_and_embed(self, request: AnswerRequest, call: Call) -> QuestionInContext:
         """Read and embed the question; closed book, a follow-up is left to the model."""
@@ -104,26 +100,6 @@ class QuestionReader:
         with call.meter.stage("embed"):
             vectors = call.view.searcher.encode(asked.question, request.filter or None)
         return replace(asked, vectors=vectors)
-
-
-def _find_documents(
-    call: Call, asked: QuestionInContext, request: AnswerRequest, searches: Searches
-) -> list[str]:
-    """Search for a question; return the documents of the passages, best first.
-
-    :param searches: keeps the result for the answer.
-    """
-    call.should_stop()
-    with call.meter.stage("search"):
-        result = call.view.searcher.search(
-            asked.question,
-            k=SEARCHED,
-            filter=request.filter or None,
-            query_vector=asked.vectors,
-        )
-    call.meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
-    searches[asked.question, SEARCHED] = result
-    return [passage.document_id for passage in result.passages]
 
 
 def read_question(

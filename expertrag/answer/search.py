@@ -24,7 +24,7 @@ from expertrag.answer.two_hops import BRIDGED, search_two_hops
 from expertrag.api import validation
 from expertrag.api.types import Passage, QuestionScope
 from expertrag.grounding.amendments import put_amended_first
-from expertrag.grounding.versions import Pair, newest_versions
+from expertrag.grounding.versions import PassagePair, newest_versions
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.queries.candidates import SEARCHED
 from expertrag.runtime.meter import stage_span
@@ -34,6 +34,7 @@ from expertrag_retriever.types import SearchResult
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
     from expertrag.api.types import AnswerRequest, RetrieveRequest
+    from expertrag.queries.named_rows import NamedRow
     from expertrag_index.store.index import Index
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.search import Searcher
@@ -53,11 +54,13 @@ class Gathered:
     """The passages to answer from, and pairs of one of an older version and the one in force.
 
     ``outdated``: pairs of an earlier passage and one that changes what it says, both kept.
+    ``named``: the rows that the question names.
     """
 
     result: SearchResult
-    replaced: tuple[Pair, ...] = ()
-    outdated: tuple[Pair, ...] = ()
+    replaced: tuple[PassagePair, ...] = ()
+    outdated: tuple[PassagePair, ...] = ()
+    named: tuple[NamedRow, ...] = ()
 
     @property
     def passages(self) -> tuple[Passage, ...]:
@@ -110,16 +113,18 @@ def search_for_gate(context: AnswerContext, served: ServedReranker | None) -> Se
 def find_documents(context: AnswerContext) -> list[str]:
     """Search for a question about a set; return the documents of the passages, best first."""
     context.should_stop()
-    result = _search_once(context, context.request.question, SEARCHED)
+    with context.meter.stage("search"):
+        result = _search_once(context, context.request.question, SEARCHED)
     return [passage.document_id for passage in result.passages]
 
 
 def gather_passages(
-    context: AnswerContext, served: ServedReranker | None, draft: Draft
+    context: AnswerContext, served: ServedReranker | None, draft: Draft = lambda _: ""
 ) -> Gathered:
     """Search as often as the request says, and select the passages to answer from.
 
     :param served: the reranker; None if there is none.
+    :param draft: writes what each search after the first one looks for as well.
     :raises Conflict: if the request asks for a reranker, and there is none.
     """
     request, meter = context.request, context.meter
@@ -139,8 +144,8 @@ def gather_passages(
         gathered = _select(request.question, both, request.k + BRIDGED, as_of)
     else:
         gathered = gather(request.question, request.k, request.steps, search, draft, as_of)
-    passages = add_named_records(context, gathered.passages, as_of)
-    return replace(gathered, result=replace(gathered.result, passages=passages))
+    passages, named = add_named_records(context, gathered.passages, as_of)
+    return replace(gathered, result=replace(gathered.result, passages=passages), named=named)
 
 
 def gather(

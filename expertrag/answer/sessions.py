@@ -19,7 +19,7 @@ from expertrag.answer.portions import (
 from expertrag.answer.reply import draft_of, reply_sampling
 from expertrag.api.contrast import WeakSide
 from expertrag.api.types import AnswerRequest, GateMode, Passage, Sampling
-from expertrag.grounding.versions import Pair
+from expertrag.grounding.versions import PassagePair
 from expertrag.llm import prompt
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ class Sessions:
         return least_doubt(begin, passages, context.meter)
 
     def open_book(
-        self, context: AnswerContext, passages: Sequence[Passage], outdated: Sequence[Pair] = ()
+        self,
+        context: AnswerContext,
+        passages: Sequence[Passage],
+        outdated: Sequence[PassagePair] = (),
     ) -> PassageSession:
         """Open the session that answers from passages, in portions if the question allows it.
 
@@ -134,7 +137,7 @@ class Sessions:
         reading: PassageSession,
         asked: Callable[[], list[Message]],
         sampling: Sampling,
-        outdated: Sequence[Pair],
+        outdated: Sequence[PassagePair],
     ) -> PassageSession:
         """Add what checks an answer after it is written, and corrects a former value in it.
 

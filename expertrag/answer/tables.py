@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.question_set import QuestionSet, find_rows, find_set
 from expertrag.answer.scope import SETS, recognise_scope
-from expertrag.answer.search import find_documents
+from expertrag.answer.search import Gathered, find_documents
 from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
 from expertrag.api.tables import Coverage
 from expertrag.api.types import Citation, Passage, QuestionScope, Sampling
@@ -76,22 +76,24 @@ def name_of_row(context: AnswerContext, result: QueryResult) -> tuple[str, tuple
     if len(values.rows) != 1:
         return "", ()
     conditions = " ".join(condition.sql for condition in result.query.conditions)
-    told = (
+    answers = (
         str(cell)
         for column, cell in zip(values.columns, values.rows[0], strict=True)
         if cell is not None and column not in _UNTOLD and quote(column) not in conditions
     )
-    return next(told, ""), _passages(context.view.index, result)[:1]
+    return next(answers, ""), _passages(context.view.index, result)[:1]
 
 
 def compute_fact(
-    context: AnswerContext, passages: Sequence[Passage], generator: Generator
+    context: AnswerContext, gathered: Gathered, generator: Generator
 ) -> tuple[AnswerContext, QueryResult] | None:
     """Compute a fact or a comparison if passages are mostly rows of one table, and it has one.
 
     :returns: the context of a question about that table, and the result.
     """
-    about = find_rows(context.request, context.scope, context.view.index, passages)
+    about = find_rows(
+        context.request, context.scope, context.view.index, gathered.passages, gathered.named
+    )
     if about is None:
         return None
     context = replace(context, asks_about=about)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from expertrag.api.types import Passage
-from expertrag.grounding.versions import DATE_FIELDS, Pair, asks_for_older
+from expertrag.grounding.versions import DATE_FIELDS, PassagePair, asks_for_older
 from expertrag.grounding.wording import Wording, is_about, wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.build.naming import path_of
@@ -54,7 +54,7 @@ _DATE = re.compile(
 
 def put_amended_first(
     question: str, passages: Sequence[Passage]
-) -> tuple[tuple[Passage, ...], tuple[Pair, ...]]:
+) -> tuple[tuple[Passage, ...], tuple[PassagePair, ...]]:
     """Move passages that amend earlier ones before them, the latest first.
 
     :param passages: best first.
@@ -139,8 +139,7 @@ def date_of(passage: Passage) -> str:
 
 def _amends(passage: Passage, asked: Wording) -> bool:
     """Return whether a sentence of a passage states a change of what is asked about."""
-    common = asked.words - asked.exact
-    if not common or not _CHANGES.search(passage.text):
+    if not _CHANGES.search(passage.text):
         return False
     if asked.exact and asked.exact.isdisjoint(
         wording(f"{provenance_words(passage)}\n{passage.text}").holds

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from expertrag.grounding.coverage import kind_of
 from expertrag.grounding.evidence import Evidence
-from expertrag.grounding.versions import Pair, asks_for_older
+from expertrag.grounding.versions import PassagePair, asks_for_older
 from expertrag.grounding.wording import Content, Wording, is_about, is_value, wording
 from expertrag_index.words.sentences import spans
 
@@ -42,7 +42,7 @@ def calls_former(text: str) -> bool:
 
 
 def find_former_value(
-    answer: Wording, evidence: Evidence, outdated: Sequence[Pair] = ()
+    answer: Wording, evidence: Evidence, outdated: Sequence[PassagePair] = ()
 ) -> FormerValue | None:
     """Return a value of an answer that a passage calls former; None if none is.
 
@@ -98,7 +98,7 @@ def _changes_about(evidence: Evidence) -> Iterator[_Change]:
                 yield from _changes(evidence.text_of(number, span))
 
 
-def _changes_between(outdated: Sequence[Pair], asked: Wording) -> Iterator[_Change]:
+def _changes_between(outdated: Sequence[PassagePair], asked: Wording) -> Iterator[_Change]:
     """Yield what later passages say instead of earlier ones, in their sentences about a question.
 
     A sentence without a word of the question may continue one, so the whole passage counts.
@@ -108,8 +108,8 @@ def _changes_between(outdated: Sequence[Pair], asked: Wording) -> Iterator[_Chan
         valued = [sentence for sentence in sentences if wording(sentence).values]
         if valued:
             best = max(valued, key=lambda one: len(wording(one).holds & asked.words))
-            told = " ".join(best.split())[:_LONGEST_QUOTE]
-            yield _Change(wording(earlier.text), wording(later.text), told)
+            quote = " ".join(best.split())[:_LONGEST_QUOTE]
+            yield _Change(wording(earlier.text), wording(later.text), quote)
 
 
 def _changes(text: str) -> Iterator[_Change]:

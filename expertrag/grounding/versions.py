@@ -63,7 +63,7 @@ DATE_FIELDS = ("effective", "valid_from", "date", "version", "modified")
 """Metadata fields that date or number a version, the most telling first."""
 
 
-Pair = tuple[Passage, Passage]
+PassagePair = tuple[Passage, Passage]
 """An earlier passage and a later one."""
 
 
@@ -75,8 +75,8 @@ class Versions:
     """
 
     in_force: tuple[Passage, ...]
-    replaced: tuple[Pair, ...] = ()
-    outdated: tuple[Pair, ...] = ()
+    replaced: tuple[PassagePair, ...] = ()
+    outdated: tuple[PassagePair, ...] = ()
 
 
 def newest_versions(
@@ -94,7 +94,7 @@ def newest_versions(
     day = as_of.isoformat() if as_of else _day_of(question, date.today())
     marked = [_Marked.of(passage, question, day) for passage in passages]
     in_force: list[Passage] = []
-    replaced: list[Pair] = []
+    replaced: list[PassagePair] = []
     for one in marked:
         newest = max((other for other in marked if one.is_version_of(other)), key=_Marked.rank)
         if newest.passage is not one.passage and newest.rank() > one.rank():
@@ -108,7 +108,7 @@ def newest_versions(
 
 def _put_latest_first(
     marked: Sequence[_Marked], asked: Wording
-) -> tuple[tuple[Passage, ...], tuple[Pair, ...]]:
+) -> tuple[tuple[Passage, ...], tuple[PassagePair, ...]]:
     """Move a passage of a later year before the passages of earlier years of its document.
 
     :returns: also the pairs of an earlier passage and a later one.

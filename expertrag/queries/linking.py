@@ -145,8 +145,8 @@ class TableLink:
         named = any(not word.asks for word in self.named)
         columns = [column for column, _ in self.columns]
         columns += [link.column for link in self.values]
-        told = any(column.name not in (FILE, TITLE) for column in columns)
-        return not is_all and (named or told)
+        linked = any(column.name not in (FILE, TITLE) for column in columns)
+        return not is_all and (named or linked)
 
     @property
     def understood(self) -> bool:

@@ -100,7 +100,7 @@ def _plain(text: str) -> str:
 def _find_in(
     table: StoreTable, phrases: dict[str, str], database: TableDatabase
 ) -> Iterator[NamedRow]:
-    """Yield the rows of a table with the best names, if few share them."""
+    """Yield the rows of a table that the question names as no other row of it."""
     columns = [column for column in table.columns if _may_name(column, phrases)]
     if not columns:
         return
@@ -113,17 +113,17 @@ def _find_in(
     where = " OR ".join(test.format(f"{quote(one.name)} COLLATE NOCASE") for one in columns)
     sql = f"SELECT {', '.join(map(quote, (*names, DOCUMENT)))} FROM {quote(table.name)} WHERE "
     try:
-        found = database.run(sql + where, [*wanted, *begun] * len(columns)).rows
+        rows = database.run(sql + where, [*wanted, *begun] * len(columns)).rows
     except SearchError:  # a table too large to be read in time
         return
     own = [names.index(column.name) for column in columns]
-    told = [
-        frozenset(_match_phrase(row[at], names[at], phrases) for at in own) - {""} for row in found
+    matches = [
+        frozenset(_match_phrase(row[at], names[at], phrases) for at in own) - {""} for row in rows
     ]
-    counts = Counter(chain.from_iterable(told))
-    distinct = Counter(told)
+    counts = Counter(chain.from_iterable(matches))
+    distinct = Counter(matches)
     least = _SHARE * math.log(table.rows + 1)
-    for row, values in zip(found, told, strict=True):
+    for row, values in zip(rows, matches, strict=True):
         score = _measure(values, counts, table.rows)
         is_part = any(values < other for other in distinct)
         if distinct[values] == 1 and score >= least and not is_part:

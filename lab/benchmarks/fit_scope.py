@@ -4,11 +4,11 @@
 
 The questions of the train half come from templates over invented domains, in four languages and
 with typing errors; from questions worded one by one, in six languages; and from public sets of
-questions, which are lookups or have two hops. Figures
-are of two fits. The first has not seen the templates and domains of the test half. The second,
-which ``--out`` writes, has seen all of them. It is measured on questions written by hand and on the
-test halves of the public sets. The bounds limit the share of real lookups of the half ``choose``
-that are taken for another scope.
+questions, which are lookups or have two hops. Figures are of two fits. The first has not seen the
+templates and domains of the test half. The second, which ``--out`` writes, has seen all of them. It
+is measured on questions written by hand, on the test half of the questions worded one by one, and
+on the test halves of the public sets. The bounds limit the share of real lookups of the half
+``choose`` that are taken for another scope.
 """
 
 from __future__ import annotations

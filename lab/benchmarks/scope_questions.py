@@ -44,32 +44,26 @@ def written_questions(half: str) -> list[ScopedQuestion]:
 
     Templates were added after these questions were known, so their figures flatter.
     """
-    items = (item for _, item in read_lines(MATERIAL / "written.jsonl")[0] if item["half"] == half)
-    return [
-        ScopedQuestion(
-            item["text"],
-            QuestionScope(item["scope"]),
-            item["language"],
-            "written",
-            item["mistyped"],
-        )
-        for item in items
-    ]
+    return _worded("written", half)
 
 
 def asked_questions(half: str) -> list[ScopedQuestion]:
     """Return the questions of a half that were worded one by one for organisations of many kinds.
 
-    Those of the test half are about other organisations, and were not seen when templates were
-    written.
+    The questions of the test half are about other organisations, and no template was added after
+    they were known.
     """
-    items = (item for _, item in read_lines(MATERIAL / "asked.jsonl")[0] if item["half"] == half)
+    return _worded("asked", half)
+
+
+def _worded(kind: str, half: str) -> list[ScopedQuestion]:
+    items = (item for _, item in read_lines(MATERIAL / f"{kind}.jsonl")[0] if item["half"] == half)
     return [
         ScopedQuestion(
             item["text"],
             QuestionScope(item["scope"]),
             item["language"],
-            "asked",
+            kind,
             item.get("mistyped", False),
         )
         for item in items
