@@ -46,7 +46,8 @@ def _matrix(rows: Iterable[Sequence[int]]) -> csr_matrix:
     columns: list[NDArray[np.int32]] = []
     ends = [0]
     for row in rows:
-        columns.append(np.array(row, np.int32))
+        # in one order: the features of a set come in any, and a step leaves some out by position
+        columns.append(np.sort(np.array(row, np.int32)))
         ends.append(ends[-1] + len(row))
     lengths = np.diff(ends)
     values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
