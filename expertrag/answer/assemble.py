@@ -49,11 +49,12 @@ from expertrag_retriever.gate.binding import gate_problem
 from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
+    from expertrag.answer.scope_probe import ScopeProbe
     from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag.llm.adapters.served import ServedAdapters
     from expertrag.llm.base import Generator
     from expertrag.llm.confidence import Confidence, ConfidenceOwner
-    from expertrag.llm.probe import Probe
+    from expertrag.llm.probe import Owner, Probe
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
 
@@ -258,6 +259,7 @@ def reading_of(
     return replace(
         reading,
         internal=_internal_probe(generator) if shipped else None,
+        scope=_scope_probe(generator) if shipped else None,
         confidence=_confidence(generator) if shipped else None,
         best_first=(bool(reading.probe) or trained) and lab.passages != TOGETHER,
         canonical=lab.wording == CANONICAL,
@@ -318,11 +320,27 @@ def _internal_probe(generator: Generator) -> Probe | None:
     folder = models.internal_probe_of(generator.name)
     if folder is None:
         return None
-    from expertrag.llm.probe import Owner, load_probe
+    from expertrag.llm.probe import load_probe
 
     probe = load_probe(folder)
-    own = Owner(generator.name, generator.fingerprint, prompt.fingerprint_closed_book())
-    return probe if replace(own, generator=probe.owner.generator) == probe.owner else None
+    return probe if _reads_closed_book(probe.owner, generator) else None
+
+
+def _scope_probe(generator: Generator) -> ScopeProbe | None:
+    """Load the shipped probe of what a question asks; None if it belongs to another model."""
+    folder = models.scope_probe_of(generator.name)
+    if folder is None:
+        return None
+    from expertrag.answer.scope_probe import load_scope_probe
+
+    probe = load_scope_probe(folder)
+    return probe if _reads_closed_book(probe.owner, generator) else None
+
+
+def _reads_closed_book(owner: Owner, generator: Generator) -> bool:
+    """Return whether a probe of closed-book prompts belongs to a model."""
+    prompts = prompt.fingerprint_closed_book()
+    return (owner.fingerprint, owner.prompts) == (generator.fingerprint, prompts)
 
 
 def _confidence(generator: Generator) -> Confidence | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from expertrag.answer.question_set import ONE_FACT, QuestionSet
+from expertrag.answer.scope import recognise_scope
 from expertrag.api.events import DeltaEvent
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
@@ -16,6 +17,8 @@ from expertrag.runtime.meter import Meter
 from expertrag.stores.served_index import View
 
 if TYPE_CHECKING:
+    from expertrag.answer.scope import ScopeProbabilities
+    from expertrag_index.types import FloatArray
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
 
@@ -93,6 +96,8 @@ class AnswerContext:
     by query and number of passages: the answer does not repeat a search of the gate. ``internal``:
     the answer is withheld unless it is probably right, because the model alone cannot know it.
     ``asks_about`` is what the question asks, and the table or family of documents that answers it.
+    ``states`` are the model's hidden states after the question, by name, and ``read_scopes`` what a
+    probe reads in them; None if they were not read.
     """
 
     request: AnswerRequest
@@ -106,11 +111,18 @@ class AnswerContext:
     searches: Searches = field(default_factory=dict)
     internal: bool = False
     asks_about: QuestionSet = ONE_FACT
+    states: Mapping[str, FloatArray] | None = None
+    read_scopes: ScopeProbabilities | None = None
 
     @property
     def scope(self) -> QuestionScope:
         """What the question asks of the documents."""
         return self.asks_about.scope
+
+    @property
+    def recognised(self) -> ScopeProbabilities:
+        """What the question may ask, by the model's hidden states, or else by its words."""
+        return self.read_scopes or recognise_scope(self.request.question)
 
     @property
     def may_be_misread(self) -> bool:

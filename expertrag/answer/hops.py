@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.question_set import ONE_FACT, find_set
-from expertrag.answer.scope import recognise_scope
 from expertrag.answer.search import find_documents, gather_passages
 from expertrag.answer.tables import name_of_row, query_tables
 from expertrag.api.types import QuestionScope, Sampling
@@ -97,7 +96,7 @@ class Hops:
         """Return whether a question may have two parts, though it was not taken for one."""
         if not context.may_be_misread:
             return False
-        chance = recognise_scope(context.request.question).probabilities[QuestionScope.TWO_HOPS]
+        chance = context.recognised.probabilities[QuestionScope.TWO_HOPS]
         return chance >= MAY_HAVE_TWO_HOPS
 
     def take_first(self, context: AnswerContext) -> tuple[AnswerContext, Sequence[Passage]] | None:
@@ -125,7 +124,9 @@ class Hops:
         if answer:
             return answer, passages[:1]
         request = replace(context.request, scope=QuestionScope.LIST)
-        about = find_set(request, context.view.index, partial(find_documents, context))
+        about = find_set(
+            request, context.recognised, context.view.index, partial(find_documents, context)
+        )
         result = query_tables(replace(context, asks_about=about), self._generator)
         return name_of_row(context, result) if result else ("", ())
 
@@ -177,7 +178,9 @@ def ask_instead(context: AnswerContext, question: str) -> AnswerContext:
     vectors = context.view.searcher.encode(question, context.request.filter or None)
     asked = replace(context.asked, question=question, vectors=vectors)
     request = replace(context.request, question=question)
-    return replace(context, request=request, asked=asked, asks_about=ONE_FACT)
+    return replace(
+        context, request=request, asked=asked, asks_about=ONE_FACT, states=None, read_scopes=None
+    )
 
 
 def name_in(answer: str, question: str) -> str:

@@ -7,11 +7,10 @@ internal question.
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from expertrag.api.types import GateDecision, Sampling
-from expertrag.llm import prompt
+from expertrag.answer.question_states import read_states
+from expertrag.api.types import GateDecision
 from expertrag.llm.probe import INTERNAL_FROM
 
 if TYPE_CHECKING:
@@ -25,29 +24,14 @@ _REASON = (
     "The question is about your own organisation, so it is answered from the documents or not at "
     "all."
 )
-_ONE_TOKEN = Sampling(max_tokens=1)
 
 
 def p_internal(probe: Probe | None, generator: Generator, context: AnswerContext) -> float | None:
-    """Return the probability that a question is internal; None without a probe of the model.
-
-    It prefills the question's closed-book prompt, which an answer from the model alone reuses.
-    """
+    """Return the probability that a question is internal; None without a probe of the model."""
     if probe is None:
         return None
-    context.should_stop()
-    session = generator.begin(
-        prompt.write_closed_book(context.request.question),
-        _ONE_TOKEN,
-        context.should_stop,
-        generator.make_policy(_ONE_TOKEN, context.route.answers, context.policy.salt),
-    )
-    with closing(session), context.meter.stage("prefill"):
-        signals = session.peek(1)
-        context.meter.count(session)
-    if signals is None or not signals.vectors:
-        return None
-    return probe.probability(signals.vectors)
+    states = read_states(generator, context)
+    return None if states is None else probe.probability(states)
 
 
 def retrieve_if_internal(verdict: Verdict, probability: float | None) -> Verdict:

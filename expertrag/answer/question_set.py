@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from expertrag.answer.named_records import may_be_row
-from expertrag.answer.scope import SETS, is_set, recognise_scope
+from expertrag.answer.scope import SETS, is_set
 from expertrag.api.types import QuestionScope
 from expertrag.queries.candidates import Candidate, has_fields, rank_tables
 from expertrag.queries.linking import QuestionParts, link_table, link_tables
@@ -18,6 +18,7 @@ from expertrag.queries.result import has_rows, link_question
 from expertrag.queries.targets import asks_for_extreme
 
 if TYPE_CHECKING:
+    from expertrag.answer.scope import ScopeProbabilities
     from expertrag.api.types import AnswerRequest, Passage
     from expertrag.queries.linking import TableLink
     from expertrag.queries.named_rows import NamedRow
@@ -72,16 +73,18 @@ ONE_FACT = QuestionSet(QuestionScope.LOOKUP)
 """What a question about no set is about."""
 
 
-def find_set(request: AnswerRequest, index: Index, search: FindDocuments) -> QuestionSet:
+def find_set(
+    request: AnswerRequest, recognised: ScopeProbabilities, index: Index, search: FindDocuments
+) -> QuestionSet:
     """Find the table, or the family of documents, that a question about a set is about.
 
     A question that may be about a set is taken for one if a table or a family is named. A question
     whose answer must follow a constraint is not.
 
-    :param request: has the question as it stands alone; its scope is recognised if it has none.
+    :param request: has the question as it stands alone.
+    :param recognised: the scope of a request that has none.
     :param search: is called only for a question that may be about a set.
     """
-    recognised = recognise_scope(request.question)
     scope, probability = request.scope or recognised.accepted, 1.0
     likely = scope
     if not is_set(scope) and request.scope is None:
@@ -138,10 +141,7 @@ def find_rows(
     if sure and not any(table in database.tables_of(row.document) for row in sure):
         return None  # the question is about a record of another table
     link = link_table(_read_parts(request), table)
-    recognised = recognise_scope(request.question)
-    likely = max(SETS, key=recognised.probabilities.__getitem__)
-    read_as = QuestionScope.AGGREGATE if scope is QuestionScope.COMPARE else likely
-    return QuestionSet(scope, (link,), (), _name(link), read_as=read_as)
+    return QuestionSet(scope, (link,), (), _name(link))
 
 
 def _read_parts(request: AnswerRequest) -> QuestionParts:

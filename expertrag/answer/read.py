@@ -18,6 +18,7 @@ from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Route
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
 from expertrag.answer.question_set import find_set
+from expertrag.answer.question_states import read_states
 from expertrag.answer.search import find_documents
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
@@ -37,7 +38,7 @@ class QuestionReader:
     """Reads the questions of answers, decisions and searches, all in the same way."""
 
     def __init__(self, generator: Generator, reading: ReadingPolicy) -> None:
-        self._generator = generator
+        self._generator, self._reading = generator, reading
         self._wording = canonical if reading.canonical else str
 
     def read(
@@ -82,8 +83,21 @@ class QuestionReader:
         )
         if request.mode is GateMode.NEVER or asked.about_conversation:
             return context
-        about = find_set(request, call.view.index, partial(find_documents, context))
+        context = self._recognise(context)
+        about = find_set(
+            request, context.recognised, call.view.index, partial(find_documents, context)
+        )
         return replace(context, asks_about=about)
+
+    def _recognise(self, context: AnswerContext) -> AnswerContext:
+        """Read what a question asks in the model's hidden states, if they tell it."""
+        probe = self._reading.scope
+        if probe is None or context.request.scope:
+            return context
+        states = read_states(self._generator, context)
+        if states is None:
+            return context
+        return replace(context, states=states, read_scopes=probe.recognise(states))
 
     def _read_and_embed(self, request: AnswerRequest, call: Call) -> QuestionInContext:
         """Read and embed the question; closed book, a follow-up is left to the model."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from expertrag.answer.scope_probe import ScopeProbe
     from expertrag.llm.base import Generator
     from expertrag.llm.confidence import Confidence
     from expertrag.llm.probe import Probe
@@ -16,11 +17,12 @@ class ReadingPolicy:
     """How questions and replies are read; see :func:`expertrag.answer.assemble.reading_of`.
 
     ``reader``: whether answers from passages are parsed as a ``prompt.Reply``. ``strict_from``:
-    doubt at which STRICT withholds an answer. ``probe``: hash of the probe that computes the doubt;
-    empty if there is none. ``internal``: probe of internal questions, which only the asker's own
-    documents can answer. ``confidence``: weights of the probability that an answer from documents
-    is right. ``best_first``: whether a question for a few words reads passages in portions, best
-    first. ``canonical``: whether questions are read in their canonical form
+    doubt at which STRICT withholds an answer. ``probe``: hash of the probe that computes the
+    doubt; empty if there is none. ``internal``: probe of internal questions, which only the
+    asker's own documents can answer. ``scope``: probe of what a question asks of the documents;
+    without it, words tell. ``confidence``: weights of the probability that an answer from
+    documents is right. ``best_first``: whether a question for a few words reads passages in
+    portions, best first. ``canonical``: whether questions are read in their canonical form
     (``expertrag.answer.canonical``).
     """
 
@@ -28,6 +30,7 @@ class ReadingPolicy:
     strict_from: float = 0.5
     probe: str = ""
     internal: Probe | None = None
+    scope: ScopeProbe | None = None
     confidence: Confidence | None = None
     best_first: bool = False
     canonical: bool = False

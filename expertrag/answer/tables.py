@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from expertrag.answer.question_set import QuestionSet, find_rows, find_set
-from expertrag.answer.scope import SETS, recognise_scope
+from expertrag.answer.scope import SETS
 from expertrag.answer.search import Gathered, find_documents
 from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
 from expertrag.api.tables import Coverage
@@ -96,7 +96,9 @@ def compute_fact(
     )
     if about is None:
         return None
-    context = replace(context, asks_about=about)
+    likely = max(SETS, key=context.recognised.probabilities.__getitem__)
+    read_as = QuestionScope.AGGREGATE if context.scope is QuestionScope.COMPARE else likely
+    context = replace(context, asks_about=replace(about, read_as=read_as))
     result = query_tables(context, generator)
     return (context, result) if result else None
 
@@ -106,12 +108,14 @@ def find_unrecognised_set(context: AnswerContext) -> QuestionSet | None:
 
     None if none is likely.
     """
-    probabilities = recognise_scope(context.request.question).probabilities
+    probabilities = context.recognised.probabilities
     likely = max(SETS - {QuestionScope.EXISTS}, key=probabilities.__getitem__)
     if not context.may_be_misread or probabilities[likely] < MAY_BE_SET:
         return None
     request = replace(context.request, scope=likely)
-    about = find_set(request, context.view.index, partial(find_documents, context))
+    about = find_set(
+        request, context.recognised, context.view.index, partial(find_documents, context)
+    )
     return about if about.tables else None
 
 

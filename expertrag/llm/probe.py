@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,12 +68,38 @@ class Probe:
 
         :param vectors: the ``STATES`` of the prompt's last token.
         """
-        states = np.concatenate([vectors[name] for name in STATES])
-        return float(logistic(states @ self.weights + self.bias))
+        return float(logistic(concatenate_states(vectors) @ self.weights + self.bias))
+
+
+def concatenate_states(vectors: Mapping[str, FloatArray]) -> FloatArray:
+    """Return the ``STATES`` of a prompt's last token, [2 D]."""
+    return np.concatenate([vectors[name] for name in STATES])
 
 
 def load_probe(folder: Path) -> Probe:
     """Read a probe.
+
+    :raises InvalidArgument: the folder is not a probe.
+    :raises ServerError: it is damaged.
+    """
+    with opening(folder) as files:
+        bias = float(files.arrays["bias"][0])
+        return Probe(files.arrays["weights"], bias, files.owner, files.digest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbeFiles:
+    """The files of a probe: ``about`` is its description, ``digest`` a hash of its weights."""
+
+    owner: Owner
+    about: Mapping[str, Any]
+    arrays: Mapping[str, FloatArray]
+    digest: str
+
+
+@contextmanager
+def opening(folder: Path) -> Iterator[ProbeFiles]:
+    """Read the files of a probe; an error of their content means that they are damaged.
 
     :raises InvalidArgument: the folder is not a probe.
     :raises ServerError: it is damaged.
@@ -86,11 +113,10 @@ def load_probe(folder: Path) -> Probe:
         )
     try:
         checksums.verify(folder)
-        owner = Owner(**json.loads((folder / ABOUT).read_bytes())["owner"])
+        about = json.loads((folder / ABOUT).read_bytes())
         data = (folder / WEIGHTS).read_bytes()
-        arrays = load(data)
         digest = hashlib.sha256(data).hexdigest()[:16]
-        return Probe(arrays["weights"], float(arrays["bias"][0]), owner, digest)
+        yield ProbeFiles(Owner(**about["owner"]), about, load(data), digest)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ServerError(
             f"the probe {folder} is damaged ({checksums.first_line(error)}): train it again, or "

@@ -52,6 +52,7 @@ from expertrag.models.shipped import (
     reader_folder,
     reader_of,
     reranker_source,
+    scope_probe_of,
 )
 from expertrag.models.speed import Speed, read_speed
 from expertrag.models.wheels import size_of
@@ -94,6 +95,7 @@ __all__ = [
     "recommend",
     "reranker_source",
     "resolve",
+    "scope_probe_of",
 ]
 
 

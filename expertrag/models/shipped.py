@@ -48,6 +48,10 @@ INTERNAL_PROBES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct
 """The shipped probe of internal questions of each package model, by the model's name."""
 
 
+SCOPE_PROBES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-scope"}
+"""The shipped probe of what a question asks of each package model, by the model's name."""
+
+
 CONFIDENCES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-confidence"}
 """The shipped weights of the probability that an answer is right, by the model's name."""
 
@@ -61,6 +65,12 @@ def confidence_of(generator: str) -> Path | None:
 def internal_probe_of(generator: str) -> Path | None:
     """Return the folder of the shipped probe of internal questions; None if there is none."""
     name = INTERNAL_PROBES_OF_GENERATORS.get(generator)
+    return bundle_folder(name) if name else None
+
+
+def scope_probe_of(generator: str) -> Path | None:
+    """Return the folder of the shipped probe of what a question asks; None if there is none."""
+    name = SCOPE_PROBES_OF_GENERATORS.get(generator)
     return bundle_folder(name) if name else None
 
 

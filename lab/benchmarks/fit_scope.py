@@ -16,11 +16,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import results_file
-from reader_figures import HEADER, Figure, mean
-from scope_questions import MATERIAL, asked_questions, real_questions, written_questions
+from reader_figures import HEADER, Figure
+from scope_figures import (
+    Accept,
+    by_language,
+    figures_of_asked,
+    figures_of_real,
+    figures_of_written,
+    right_share,
+)
+from scope_questions import MATERIAL, asked_questions, real_questions
 
 from expertrag.answer.scope import OTHERS, SCOPES, ScopeWeights
 from expertrag_lab.train.scope import fit
@@ -53,6 +62,7 @@ CODE = (
     "expertrag/answer/scope_features.py",
     "lab/expertrag_lab/train/scope",
     "lab/benchmarks/scope_questions.py",
+    "lab/benchmarks/scope_figures.py",
     "lab/benchmarks/fit_scope.py",
 )
 
@@ -67,11 +77,12 @@ def main() -> None:
     bounding = [each for each in real["choose"] if each.kind in OPEN_SETS]
     unseen = fitted(questions(languages, HALVES[:1], real["train"]), bounding)
     shipped = fitted(questions(languages, HALVES, real["train"]), bounding)
+    accept = partial(accepted, shipped)
     result = [
-        *figures_of_unseen(unseen, languages),
-        *figures_of_asked(shipped),
-        *figures_of_written(shipped),
-        *figures_of_real(shipped, real["test"]),
+        *figures_of_unseen(partial(accepted, unseen), languages),
+        *figures_of_asked(accept),
+        *figures_of_written(accept),
+        *figures_of_real(accept, real["test"]),
     ]
     print("\n".join((HEADER, *(figure.row for figure in result))))
     bounds = {scope.value: bound for scope, bound in shipped.bounds.items()}
@@ -102,95 +113,33 @@ def fitted(train: Sequence[ScopedQuestion], bounding: Sequence[ScopedQuestion]) 
     """Fit, and choose the bounds on real lookups."""
     target = [SCOPES.index(each.scope) for each in train]
     weights = fit.fit(fit.matrix([each.text for each in train]), target)
+    lookups = fit.predict(weights, [each.text for each in bounding])
+    return weights._replace(bounds=fit.choose_bounds(lookups, most_taken()))
+
+
+def most_taken() -> dict[QuestionScope, float]:
+    """Return the largest share of lookups that may be taken for each scope."""
     most: dict[QuestionScope, float] = dict.fromkeys(OTHERS, MOST_TAKEN)
     most[QuestionScope.TWO_HOPS] = MOST_TWO_HOPS
     most[QuestionScope.DOCUMENT] = MOST_DOCUMENTS
-    lookups = fit.predict(weights, [each.text for each in bounding])
-    return weights._replace(bounds=fit.choose_bounds(lookups, most))
+    return most
 
 
-def figures_of_unseen(weights: ScopeWeights, languages: Sequence[Language]) -> Iterator[Figure]:
+def accepted(weights: ScopeWeights, asked: Sequence[ScopedQuestion]) -> list[QuestionScope]:
+    """Return the accepted scope of each question."""
+    return fit.accept(fit.predict(weights, [each.text for each in asked]), weights.bounds)
+
+
+def figures_of_unseen(accept: Accept, languages: Sequence[Language]) -> Iterator[Figure]:
     """Yield the figures on domains and templates that the fit has not seen."""
     tested = [
         each
         for language in languages
         for each in generate(language, HALVES[2:], _many(TESTED[language.name]), seed=3)
     ]
-    yield from _by_language("unseen templates and domains", weights, tested)
+    yield from by_language("unseen templates and domains", accept, tested)
     mistyped = list(with_errors(tested, 1.0, seed=5))
-    yield _right("unseen templates and domains, typing errors", weights, mistyped)
-
-
-def figures_of_asked(weights: ScopeWeights) -> Iterator[Figure]:
-    """Yield the figures on the test half of the questions worded one by one."""
-    asked = asked_questions("test")
-    yield from _by_language("asked, test", weights, asked)
-    yield _right("asked, test, typing errors", weights, [each for each in asked if each.mistyped])
-    yield from _by_scope("asked, test", weights, asked)
-
-
-def figures_of_written(weights: ScopeWeights) -> Iterator[Figure]:
-    """Yield the figures on the questions written by hand, the half ``choose`` and the test half."""
-    for half in HALVES[1:]:
-        written = written_questions(half)
-        clean = [each for each in written if not each.mistyped]
-        yield from _by_language(f"written, {half}", weights, clean)
-        mistyped = [each for each in written if each.mistyped]
-        yield _right(f"written, {half}, typing errors", weights, mistyped)
-    everything = [each for half in HALVES[1:] for each in written_questions(half)]
-    yield from _by_scope("written", weights, everything)
-
-
-def figures_of_real(weights: ScopeWeights, real: Sequence[ScopedQuestion]) -> Iterator[Figure]:
-    """Yield the share of real lookups taken for another scope, and what is taken for two hops."""
-    for kind in sorted({each.kind for each in real}):
-        some = [each for each in real if each.kind == kind]
-        accepted = _accepted(weights, some)
-        lookups = [each.scope is QuestionScope.LOOKUP for each in some]
-        if not all(lookups):
-            right = [each is other.scope for each, other in zip(accepted, some, strict=True)]
-            yield mean(f"{kind}: recognised", list(map(float, right)))
-            continue
-        for scope in OTHERS:
-            taken = [float(each is scope) for each in accepted]
-            if any(taken):
-                yield mean(f"{kind}: taken for {scope}", taken)
-        taken = [float(each is not QuestionScope.LOOKUP) for each in accepted]
-        yield mean(f"{kind}: taken for another scope", taken)
-
-
-def _by_language(
-    name: str, weights: ScopeWeights, asked: Sequence[ScopedQuestion]
-) -> Iterator[Figure]:
-    yield _right(name, weights, asked)
-    for language in sorted({each.language for each in asked}):
-        some = [each for each in asked if each.language == language]
-        yield _right(f"{name}, {language}", weights, some)
-
-
-def _by_scope(
-    name: str, weights: ScopeWeights, asked: Sequence[ScopedQuestion]
-) -> Iterator[Figure]:
-    accepted = _accepted(weights, asked)
-    for scope in SCOPES:
-        right = [each.scope is scope for each in asked]
-        taken = [each is scope for each in accepted]
-        yield mean(f"{name}, recall of {scope}", _kept(taken, right))
-        yield mean(f"{name}, precision of {scope}", _kept(right, taken))
-
-
-def _right(name: str, weights: ScopeWeights, asked: Sequence[ScopedQuestion]) -> Figure:
-    accepted = _accepted(weights, asked)
-    right = [float(each is other.scope) for each, other in zip(accepted, asked, strict=True)]
-    return mean(name, right)
-
-
-def _accepted(weights: ScopeWeights, asked: Sequence[ScopedQuestion]) -> list[QuestionScope]:
-    return fit.accept(fit.predict(weights, [each.text for each in asked]), weights.bounds)
-
-
-def _kept(values: Sequence[bool], kept: Sequence[bool]) -> list[float]:
-    return [float(value) for value, keep in zip(values, kept, strict=True) if keep]
+    yield right_share("unseen templates and domains, typing errors", accept, mistyped)
 
 
 def _many(count: int) -> dict[QuestionScope, int]:

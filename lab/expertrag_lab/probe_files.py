@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,17 +14,35 @@ from expertrag.llm.confidence import FIELDS, FILE, VERIFIER, Confidence
 from expertrag.llm.probe import ABOUT, WEIGHTS, Probe
 from expertrag_common import checksums
 
+if TYPE_CHECKING:
+    from expertrag.answer.scope_probe import ScopeProbe
+    from expertrag_index.types import FloatArray
+
 _VERIFIER_CARD = "The probe of the weights in the folder above, whose card describes it.\n"
 
 
 def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Path) -> None:
     """Write a probe into an existing folder."""
+    arrays = {"weights": probe.weights, "bias": np.array([probe.bias], np.float32)}
+    _save(arrays, {"owner": asdict(probe.owner), "training": dict(training)}, card, folder)
+
+
+def save_scope_probe(
+    probe: ScopeProbe, training: Mapping[str, Any], card: str, folder: Path
+) -> None:
+    """Write a probe of scopes into an existing folder."""
+    bounds = {scope.value: bound for scope, bound in probe.bounds.items()}
+    about = {"owner": asdict(probe.owner), "bounds": bounds, "training": dict(training)}
+    _save({"weights": probe.weights, "bias": probe.bias}, about, card, folder)
+
+
+def _save(
+    arrays: Mapping[str, FloatArray], about: Mapping[str, Any], card: str, folder: Path
+) -> None:
     from safetensors.numpy import save_file
 
-    arrays = {"weights": probe.weights, "bias": np.array([probe.bias], np.float32)}
-    save_file(arrays, folder / WEIGHTS)
-    body = {"owner": asdict(probe.owner), "training": dict(training)}
-    (folder / ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    save_file(dict(arrays), folder / WEIGHTS)
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     checksums.seal(folder, WEIGHTS, ABOUT)
     (folder / "README.md").write_text(card, encoding="utf-8")
 

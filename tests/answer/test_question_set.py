@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from expertrag.answer.question_set import ONE_FACT, find_rows, find_set
+from expertrag.answer.scope import recognise_scope
 from expertrag.api.types import AnswerRequest, QuestionScope
 from expertrag_index.store.index import Index
 from expertrag_retriever.search import to_passage
@@ -31,7 +32,7 @@ def test_a_table_that_the_words_name(
     company_store: Path, question: str, scope: QuestionScope, table: str
 ) -> None:
     with Index.open(company_store) as index:
-        about = find_set(AnswerRequest(question), index, find_nothing)
+        about = find_set(AnswerRequest(question), recognise_scope(question), index, find_nothing)
     assert about.scope is scope
     assert [link.table.name for link in about.tables] == ([table] if table else [])
     assert not about.family
@@ -40,7 +41,7 @@ def test_a_table_that_the_words_name(
 def test_a_family_is_read_if_no_query_of_its_fields_answers(company_store: Path) -> None:
     with Index.open(company_store) as index:
         request = AnswerRequest("How many incidents were caused by the weather?")
-        about = find_set(request, index, lambda: INCIDENTS)
+        about = find_set(request, recognise_scope(request.question), index, lambda: INCIDENTS)
     assert [link.table.name for link in about.tables][:1] == ["incidents"]
     assert len(about.family) == 3
 
@@ -62,4 +63,12 @@ def test_the_caller_decides(company_store: Path) -> None:
     with Index.open(company_store) as index:
         question = "How many incidents happened in May 2026?"
         request = AnswerRequest(question, scope=QuestionScope.LOOKUP)
-        assert find_set(request, index, lambda: pytest.fail("it searched")) == ONE_FACT
+        assert (
+            find_set(
+                request,
+                recognise_scope(request.question),
+                index,
+                lambda: pytest.fail("it searched"),
+            )
+            == ONE_FACT
+        )

@@ -1,0 +1,63 @@
+"""Recognise the scope of a question from the language model's hidden states.
+
+A multinomial logistic regression on the states of the question's closed-book prompt (a linear
+probe). The model has read far more languages, wordings and typing errors than the regression over
+words of ``expertrag.answer.scope``, which recognises the scope where a model has no probe.
+
+FOLDER/probe.json          the model that it belongs to, the bounds, and how it was trained
+FOLDER/probe.safetensors   weights and biases
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from expertrag.answer.scope import SCOPES, ScopeProbabilities
+from expertrag.llm.probe import concatenate_states, opening
+from expertrag_retriever.types import QuestionScope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from expertrag.llm.probe import Owner
+    from expertrag_index.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScopeProbe:
+    """A fitted probe of C scopes in the order of ``SCOPES``; D is the model's width.
+
+    ``weights`` [C, 2 D], ``bias`` [C]. ``bounds``: as of :class:`ScopeProbabilities`.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    bounds: Mapping[QuestionScope, float]
+    owner: Owner
+
+    def recognise(self, vectors: Mapping[str, FloatArray]) -> ScopeProbabilities:
+        """Return the probability of each scope.
+
+        :param vectors: the ``STATES`` of the closed-book prompt's last token.
+        """
+        odds = self.weights @ concatenate_states(vectors) + self.bias
+        shares = np.exp(odds - odds.max())
+        values = (shares / shares.sum()).tolist()
+        return ScopeProbabilities(dict(zip(SCOPES, values, strict=True)), self.bounds)
+
+
+def load_scope_probe(folder: Path) -> ScopeProbe:
+    """Read a probe of scopes.
+
+    :raises InvalidArgument: the folder is not a probe.
+    :raises ServerError: it is damaged.
+    """
+    with opening(folder) as files:
+        bounds = {
+            QuestionScope(name): float(value) for name, value in files.about["bounds"].items()
+        }
+        return ScopeProbe(files.arrays["weights"], files.arrays["bias"], bounds, files.owner)
