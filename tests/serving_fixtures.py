@@ -24,7 +24,7 @@ from expertrag.api.types import FinishReason, Sampling
 from expertrag.config import Config, GateConfig, ModelConfig, ServiceConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
-from expertrag.llm.probe import STATES
+from expertrag.llm.probe import STATES, Owner, Probe
 from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 
@@ -233,6 +233,32 @@ class TellingSession(PacedSession):
         for start in range(0, len(self.reply), 3):
             self.completion_tokens += 1
             yield DeltaEvent(self.reply[start : start + 3])
+
+
+class KnowingGenerator(TellingGenerator):
+    """A model in whose hidden states "our" can be read."""
+
+    reading = ReadingPolicy(
+        reader=True,
+        internal=Probe(np.array([4.0, 4.0], np.float32), -4.0, Owner("telling", "", "")),
+    )
+
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> TellingSession:
+        session = KnowingSession(self, self.count_tokens(messages), sampling, stop)
+        session.reply, session.told_doubt = self.reply, self.doubt
+        session.asked = messages[-1].content
+        return session
+
+
+class KnowingSession(TellingSession):
+    asked: str
+
+    def peek(self, tokens: int) -> PrefillSignals:
+        self.lm_calls = 1
+        state = np.array([float("our" in self.asked.split())], np.float32)
+        return PrefillSignals(0.1, 3.0, 0.2, tokens, vectors=dict.fromkeys(STATES, state))
 
 
 class DoubtingGenerator(TellingGenerator):

@@ -175,6 +175,15 @@ def fits(data: Path, scratch: Path) -> Mapping[str, list[str]]:
     on = ["--data", str(data)]
     return {
         "internal-probe": ["fit_internal", *on, "--work", str(scratch), "--model", SMALL],
+        "scope-probe": [
+            "fit_scope_probe",
+            *on,
+            "--work",
+            str(scratch),
+            "--model",
+            SMALL,
+            "--small",
+        ],
         "fit-doubt": ["fit_doubt", *on, "--model", SMALL, "--questions", "2"],
     }
 

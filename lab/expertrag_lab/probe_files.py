@@ -41,7 +41,10 @@ def _save(
 ) -> None:
     from safetensors.numpy import save_file
 
-    save_file(dict(arrays), folder / WEIGHTS)
+    # save_file writes memory as it lies, and scikit-learn's coefficients may be transposed
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS
+    )
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     checksums.seal(folder, WEIGHTS, ABOUT)
     (folder / "README.md").write_text(card, encoding="utf-8")

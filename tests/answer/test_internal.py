@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
-from serving_fixtures import OpenPipeline, TellingGenerator, TellingSession
+from serving_fixtures import KnowingGenerator, OpenPipeline
 
 from expertrag.answer.internal import SIGNAL, is_internal, retrieve_if_internal
-from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.verdict import Verdict
 from expertrag.api.folding import fold
-from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
+from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode
 from expertrag.llm import prompt
-from expertrag.llm.base import Message, ShouldStop
-from expertrag.llm.probe import INTERNAL_FROM, STATES, Owner, Probe
-from expertrag_retriever.types import PrefillSignals
+from expertrag.llm.probe import INTERNAL_FROM
 
 CLOSED = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "Not about the documents.")
-
-
-class KnowingGenerator(TellingGenerator):
-    """A model in whose hidden states "our" can be read."""
-
-    reading = ReadingPolicy(
-        reader=True,
-        internal=Probe(np.array([4.0, 4.0], np.float32), -4.0, Owner("telling", "", "")),
-    )
-
-    def session(
-        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
-    ) -> TellingSession:
-        session = KnowingSession(self, self.count_tokens(messages), sampling, stop)
-        session.reply, session.told_doubt = self.reply, self.doubt
-        session.asked = messages[-1].content
-        return session
-
-
-class KnowingSession(TellingSession):
-    asked: str
-
-    def peek(self, tokens: int) -> PrefillSignals:
-        self.lm_calls = 1
-        state = np.array([float("our" in self.asked.split())], np.float32)
-        return PrefillSignals(0.1, 3.0, 0.2, tokens, vectors=dict.fromkeys(STATES, state))
 
 
 def test_an_internal_question_is_answered_from_the_documents_or_not_at_all(
