@@ -32,16 +32,19 @@ LIKELY_SCAN = 0.3
 """Probability from which its documents are read one by one, which takes longer."""
 
 LEAST_SCORE = 0.3
-"""Score from which a table that the words alone do not understand is asked by the model."""
+"""Score from which a table that the words alone do not understand is asked by the model, if the
+question only may be about a set. For one about a set, five passages are no better than any table."""
 
-LEAST_FAMILY = 0.8
-"""Score from which the documents of a family are read one by one, which takes longer."""
+LEAST_FAMILY, LEAST_FAMILY_OF_SET = 0.8, 0.5
+"""Score from which the documents of a family are read one by one, which takes longer; the second
+one if the question is about a set."""
 
 MOSTLY_ROWS = 0.6
 """Share of passages that are rows of one table, from which a fact is computed from it."""
 
-TABLES = 2
-"""Tables that the model is asked to query, the second one if the first has no answer."""
+UNDERSTOOD, TABLES = 2, 3
+"""Likeliest tables whose words may tell the query, and tables that the model is asked to query, the
+later ones if the first has no answer."""
 
 FindDocuments = Callable[[], Iterable[str]]
 """Searches for the question; returns the documents of the passages, best first."""
@@ -102,7 +105,7 @@ def find_set(
     if link := _find_understood(candidates, likely, database):
         return replace(_about_tables(likely, [link]), otherwise=scope, is_named=True)
     if is_set(scope) or probability >= LIKELY_SCAN:
-        about = _find_likely(candidates, likely, database) or QuestionSet(scope)
+        about = _find_likely(candidates, likely, database, is_set(scope)) or QuestionSet(scope)
         named = any(not word.asks for one in candidates[:1] for word in one.link.named)
         return replace(about, otherwise=scope, is_named=named and bool(about.name))
     return QuestionSet(scope)
@@ -156,7 +159,7 @@ def _find_understood(
 
     Only the likeliest tables are taken: words such as a name stand in many tables.
     """
-    link = link_question([one.link for one in candidates[:TABLES]], database)
+    link = link_question([one.link for one in candidates[:UNDERSTOOD]], database)
     if link is None or not link.understood or not find_queries(link, scope, database):
         return None
     is_guess = bool(link.contained or link.ignored) and scope is not QuestionScope.EXISTS
@@ -164,22 +167,25 @@ def _find_understood(
 
 
 def _find_likely(
-    candidates: Sequence[Candidate], scope: QuestionScope, database: TableDatabase
+    candidates: Sequence[Candidate], scope: QuestionScope, database: TableDatabase, is_sure: bool
 ) -> QuestionSet | None:
-    """Return the tables that a model may query, or the family whose documents it may read."""
-    likely = [one.link for one in candidates[:TABLES] if one.score >= LEAST_SCORE]
+    """Return the tables that a model may query, or the family whose documents it may read.
+
+    :param is_sure: whether the question is about a set.
+    """
+    likely = [one for one in candidates[:TABLES] if is_sure or one.score >= LEAST_SCORE]
     if not likely:
         return None
-    first, score = likely[0], candidates[0].score
-    is_read = first.table.is_family and score >= LEAST_FAMILY
+    first = likely[0].link
+    least = LEAST_FAMILY_OF_SET if is_sure else LEAST_FAMILY
+    is_read = first.table.is_family and likely[0].score >= least
     family = database.documents_of(first.table.name) if is_read else ()
-    if not has_fields(first):
-        if not family:
-            return None
+    if family and not has_fields(first):
         if scope is QuestionScope.LIST and asks_for_extreme(first.parts.question):
             scope = QuestionScope.AGGREGATE
         return QuestionSet(scope, (), family, _name(first))
-    return _about_tables(scope, [link for link in likely if has_fields(link)], family)
+    links = [one.link for one in likely if has_fields(one.link)]
+    return _about_tables(scope, links, family) if links else None
 
 
 def _about_tables(

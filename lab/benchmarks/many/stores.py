@@ -30,6 +30,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateMode
 from expertrag.audit import NOBODY
 from expertrag.config import Config
+from expertrag.models.shipped import SHIPPED_FOLDER
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.stores.embedders import open_embedder
 from expertrag_index.build.writer import IndexWriter
@@ -108,6 +109,7 @@ class Answers:
     def __init__(self, work: Path, model: str) -> None:
         self._model = model
         code = [results_file.code_hash(path) for path in SERVICE]
+        code += [path.read_text("utf-8") for path in sorted(SHIPPED_FOLDER.glob("*/SHA256SUMS"))]
         self.path = work / "answers" / f"{model}-{inputs_id({'code': [*code]})}.jsonl"
 
     def ask(
