@@ -32,8 +32,8 @@ LIKELY_SCAN = 0.3
 """Probability from which its documents are read one by one, which takes longer."""
 
 LEAST_SCORE = 0.3
-"""Score from which a table that the words alone do not understand is asked by the model, if the
-question only may be about a set. For one about a set, five passages are no better than any table."""
+"""Score from which a table that the words alone do not understand is asked by the model, if a
+question only may be about a set. For one that is, five passages are no better than any table."""
 
 LEAST_FAMILY, LEAST_FAMILY_OF_SET = 0.8, 0.5
 """Score from which the documents of a family are read one by one, which takes longer; the second
