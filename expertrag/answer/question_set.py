@@ -32,19 +32,19 @@ LIKELY_SCAN = 0.3
 """Probability from which its documents are read one by one, which takes longer."""
 
 LEAST_SCORE = 0.3
-"""Score from which a table that the words alone do not understand is asked by the model, if a
-question only may be about a set. For one that is, five passages are no better than any table."""
+"""Score from which the model queries a table that the words alone do not understand, if a question
+only may be about a set. For a question that is, five passages are no better than any table."""
 
 LEAST_FAMILY, LEAST_FAMILY_OF_SET = 0.8, 0.5
-"""Score from which the documents of a family are read one by one, which takes longer; the second
-one if the question is about a set."""
+"""Scores from which the documents of a family are read one by one, which takes longer. The second
+score is for a question that is about a set, the first one for a question that may be."""
 
 MOSTLY_ROWS = 0.6
 """Share of passages that are rows of one table, from which a fact is computed from it."""
 
 UNDERSTOOD, TABLES = 2, 3
-"""Likeliest tables whose words may tell the query, and tables that the model is asked to query, the
-later ones if the first has no answer."""
+"""Numbers of likeliest tables: whose words may tell the query, and that the model may query. It
+queries the later ones if the first has no answer."""
 
 FindDocuments = Callable[[], Iterable[str]]
 """Searches for the question; returns the documents of the passages, best first."""

@@ -1,8 +1,8 @@
 """Recognise the scope of a question from the language model's hidden states.
 
 A multinomial logistic regression on the states of the question's closed-book prompt (a linear
-probe). The model has read far more languages, wordings and typing errors than the regression over
-words of ``expertrag.answer.scope``, which recognises the scope where a model has no probe.
+probe). The model knows more languages, wordings and typing errors than the regression over words of
+``expertrag.answer.scope``. That one recognises the scope if a model has no probe.
 
 FOLDER/probe.json          the model that it belongs to, the bounds, and how it was trained
 FOLDER/probe.safetensors   weights and biases
