@@ -121,7 +121,7 @@ class AnswerContext:
 
     @property
     def recognised(self) -> ScopeProbabilities:
-        """What the question may ask, by the model's hidden states, or else by its words."""
+        """What the question may ask, by the model's hidden states and words, or by words alone."""
         return self.read_scopes or recognise_scope(self.request.question)
 
     @property

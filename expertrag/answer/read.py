@@ -19,6 +19,7 @@ from expertrag.answer.context import AnswerContext, Call, QuestionInContext, Rou
 from expertrag.answer.follow_up import StoreEvidence, Write, read_follow_up, writer
 from expertrag.answer.question_set import find_set
 from expertrag.answer.question_states import read_states
+from expertrag.answer.scope import recognise_scope
 from expertrag.answer.search import find_documents
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
@@ -97,7 +98,8 @@ class QuestionReader:
         states = read_states(self._generator, context)
         if states is None:
             return context
-        return replace(context, states=states, read_scopes=probe.recognise(states))
+        recognised = probe.recognise(states, recognise_scope(context.request.question))
+        return replace(context, states=states, read_scopes=recognised)
 
     def _read_and_embed(self, request: AnswerRequest, call: Call) -> QuestionInContext:
         """Read and embed the question; closed book, a follow-up is left to the model."""

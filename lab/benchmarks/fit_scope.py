@@ -55,8 +55,9 @@ OPEN_SETS = ("squad2", "openqa", "tatqa")
 MOST_TAKEN = 0.005
 MOST_DOCUMENTS = 0.002
 """Largest share of lookups taken for a whole document, whose points may not hold the answer."""
-MOST_TWO_HOPS = 0.015
-"""Largest share of lookups taken for two hops, which costs time and not the answer."""
+MOST_TWO_HOPS = MOST_LATEST = 0.015
+"""Largest share of lookups taken for two hops or for the version in force, which costs time and not
+the answer."""
 CODE = (
     "expertrag/answer/scope.py",
     "expertrag/answer/scope_features.py",
@@ -121,6 +122,7 @@ def most_taken() -> dict[QuestionScope, float]:
     """Return the largest share of lookups that may be taken for each scope."""
     most: dict[QuestionScope, float] = dict.fromkeys(OTHERS, MOST_TAKEN)
     most[QuestionScope.TWO_HOPS] = MOST_TWO_HOPS
+    most[QuestionScope.LATEST] = MOST_LATEST
     most[QuestionScope.DOCUMENT] = MOST_DOCUMENTS
     return most
 

@@ -3,10 +3,11 @@
     python lab/benchmarks/fit_scope_probe.py --data DATA --out FOLDER --json FILE
 
 A multinomial logistic regression on the hidden states of a question's closed-book prompt. It is
-fitted on questions worded one by one, in six languages, and on the train halves of public sets of
-questions. It is measured on questions about other organisations and on the test halves. The bounds
-limit the share of real lookups of the half ``choose`` that are taken for another scope. The states
-of 10,000 questions take 20 minutes and are kept; ``--small`` takes every eighth question.
+fitted on questions worded one by one, in six languages, on questions from templates, and on the
+train halves of public sets of questions. The shipped regression over words counts as well. It is
+measured on questions about other organisations and on the test halves. The bounds limit the share
+of real lookups of the half ``choose`` that are taken for another scope. The states of 10,000
+questions take 20 minutes and are kept; ``--small`` takes every eighth question.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from fit_internal import states_of
 from fit_scope import most_taken
 from reader_figures import HEADER, Figure
 from scope_figures import figures_of_asked, figures_of_real
-from scope_questions import asked_questions, real_questions
+from scope_questions import MATERIAL, asked_questions, real_questions
 
 from expertrag.answer.assemble import open_generator
+from expertrag.answer.scope import SCOPES, load_shipped_weights
 from expertrag.answer.scope_probe import ScopeProbe
 from expertrag.cli.progress import progress
 from expertrag.config import NO_PROBE, ModelConfig
@@ -37,15 +39,20 @@ from expertrag.llm.probe import Owner
 from expertrag_index.types import FloatArray
 from expertrag_lab.probe_files import save_scope_probe
 from expertrag_lab.train.scope import fit
-from expertrag_lab.train.scope.generate import ScopedQuestion
+from expertrag_lab.train.scope.generate import ScopedQuestion, generate, read_language, with_errors
 from expertrag_lab.train.scope.probe import fit_probe
+from expertrag_lab.train.scope.templates import HALVES
 from expertrag_retriever.types import QuestionScope
 
 OF_EACH_SET = {"train": 100, "choose": 60, "test": 60}
 """Questions of each public set, by half."""
+FROM_TEMPLATES = {"en": 80, "de": 50, "fr": 20, "es": 20}
+"""Questions of each scope from templates, by language."""
+MISTYPED = 0.2
 EVERY_SMALL = 8
 CODE = (
     "expertrag/answer/scope_probe.py",
+    "expertrag/models/bundles/scope",
     "expertrag/llm",
     "lab/expertrag_lab/train/scope",
     "lab/benchmarks/scope_questions.py",
@@ -64,7 +71,8 @@ def main() -> None:
     real = {
         half: sample(each, OF_EACH_SET[half]) for half, each in real_questions(given.data).items()
     }
-    train = [*asked_questions("train"), *real["train"]][:: EVERY_SMALL if given.small else 1]
+    train = [*asked_questions("train"), *from_templates(), *real["train"]]
+    train = train[:: EVERY_SMALL if given.small else 1]
     bounding = [each for each in real["choose"] if each.scope is QuestionScope.LOOKUP]
     every = [*train, *bounding, *asked_questions("test"), *real["test"]]
     generator = open_generator(ModelConfig(generator=given.model, probe=NO_PROBE))
@@ -85,6 +93,16 @@ def main() -> None:
         given.out.mkdir(parents=True, exist_ok=True)
         save_scope_probe(probe, body, card(generator, result), given.out)
     results_file.write(given.json, body, CODE)
+
+
+def from_templates() -> list[ScopedQuestion]:
+    """Return questions from the templates of every language, some with typing errors."""
+    result: list[ScopedQuestion] = []
+    for name, many in FROM_TEMPLATES.items():
+        language = read_language(MATERIAL, name)
+        questions = generate(language, HALVES, dict.fromkeys(SCOPES, many), seed=11)
+        result += with_errors(list(questions), MISTYPED, seed=4)
+    return result
 
 
 def sample(questions: Sequence[ScopedQuestion], many: int) -> list[ScopedQuestion]:
@@ -115,8 +133,9 @@ def predict(
     probe: ScopeProbe, asked: Sequence[ScopedQuestion], states: Mapping[str, FloatArray]
 ) -> FloatArray:
     """Return the probabilities of questions, [N, C]."""
-    odds = np.stack([states[each.text] for each in asked]) @ probe.weights.T + probe.bias
-    return fit.softmax(odds)
+    texts = [each.text for each in asked]
+    words = fit.predict(load_shipped_weights(), texts)
+    return probe.predict(np.stack([states[text] for text in texts]), words)
 
 
 def card(generator: Generator, result: Sequence[Figure]) -> str:
@@ -136,8 +155,9 @@ whole document.
 
 {table}
 
-Fitted by `make scope-probe` in `lab` on the train half of `lab/benchmarks/scope/asked.jsonl` and on
-the train halves of public sets of questions. Files of the model: `{generator.fingerprint}`.
+Fitted by `make scope-probe` in `lab` on the train half of `lab/benchmarks/scope/asked.jsonl`, on
+questions from templates, and on the train halves of public sets of questions. The figures are of
+the probe and the regression over words together. Files of the model: `{generator.fingerprint}`.
 """
 
 

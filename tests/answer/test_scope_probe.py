@@ -10,7 +10,7 @@ from serving_fixtures import KnowingGenerator, OpenPipeline
 
 from expertrag import models
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.answer.scope import OTHERS, SCOPES
+from expertrag.answer.scope import OTHERS, SCOPES, ScopeProbabilities
 from expertrag.answer.scope_probe import ScopeProbe, load_scope_probe
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.folding import fold
@@ -20,10 +20,21 @@ from expertrag.llm.probe import STATES, Owner
 
 BOUNDS = dict.fromkeys(OTHERS, 0.5)
 WEIGHTS = np.zeros((len(SCOPES), 2), np.float32)
-WEIGHTS[SCOPES.index(QuestionScope.COMPARE)] = 3.0
+WEIGHTS[SCOPES.index(QuestionScope.COMPARE)] = 6.0
 BIAS = np.zeros(len(SCOPES), np.float32)
-BIAS[SCOPES.index(QuestionScope.LOOKUP)] = 3.0
+BIAS[SCOPES.index(QuestionScope.LOOKUP)] = 5.0
 PROBE = ScopeProbe(WEIGHTS, BIAS, BOUNDS, Owner("telling", "", ""))
+
+
+EVEN = ScopeProbabilities(dict.fromkeys(SCOPES, 1 / len(SCOPES)), BOUNDS)
+
+
+def test_words_count_where_the_states_leave_it_open() -> None:
+    words = dict.fromkeys(SCOPES, 0.0) | {QuestionScope.LIST: 1.0}
+    open_states = dict.fromkeys(STATES, np.array([0.4], np.float32))
+    assert PROBE.recognise(open_states, EVEN).accepted is not QuestionScope.LIST
+    result = PROBE.recognise(open_states, ScopeProbabilities(words, BOUNDS))
+    assert result.likeliest is QuestionScope.LIST
 
 
 @pytest.mark.parametrize(
@@ -32,7 +43,7 @@ PROBE = ScopeProbe(WEIGHTS, BIAS, BOUNDS, Owner("telling", "", ""))
 def test_probabilities_sum_to_one_and_the_likeliest_is_accepted(
     state: float, scope: QuestionScope
 ) -> None:
-    result = PROBE.recognise(dict.fromkeys(STATES, np.array([state], np.float32)))
+    result = PROBE.recognise(dict.fromkeys(STATES, np.array([state], np.float32)), EVEN)
     assert sum(result.probabilities.values()) == pytest.approx(1)
     assert result.accepted is scope
 

@@ -74,7 +74,7 @@ def fit(
             rows = order[start : start + BATCH]
             batch = features[rows]
             batch.data *= (draw.random(batch.nnz, np.float32) >= LEFT_OUT) / (1 - LEFT_OUT)
-            error = softmax(batch @ weights[:-1] + weights[-1]) - classes[rows]
+            error = _softmax(batch @ weights[:-1] + weights[-1]) - classes[rows]
             gradient = np.vstack([batch.T @ error, error.sum(axis=0)]) / len(rows)
             step += 1
             rate = RATE * (1 - (step - 1) / steps)
@@ -105,11 +105,10 @@ def quantise(weights: NDArray[Any], bias: NDArray[Any]) -> ScopeWeights:
 
 def predict(fitted: ScopeWeights, texts: Sequence[str]) -> FloatArray:
     """Return the probabilities of many questions, [N, C]."""
-    return softmax(matrix(texts) @ (fitted.weights * fitted.scales) + fitted.bias)
+    return _softmax(matrix(texts) @ (fitted.weights * fitted.scales) + fitted.bias)
 
 
-def softmax(odds: FloatArray) -> FloatArray:
-    """Return the probabilities of odds [N, C]."""
+def _softmax(odds: FloatArray) -> FloatArray:
     shares = np.exp(odds - odds.max(axis=1, keepdims=True))
     result: FloatArray = shares / shares.sum(axis=1, keepdims=True)
     return result
