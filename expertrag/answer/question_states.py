@@ -34,5 +34,5 @@ def read_states(generator: Generator, context: AnswerContext) -> Mapping[str, Fl
     )
     with closing(session), context.meter.stage("prefill"):
         signals = session.peek(1)
-        context.meter.count(session)
+        context.meter.count_prompt(session)
     return signals.vectors if signals and signals.vectors else None

@@ -24,6 +24,11 @@ _NAMES = (
 )
 """Columns of first names, and of last names."""
 
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
+_MOSTLY = 0.7
+"""Share of the fields of two folders, from which they hold files of one kind."""
+
 _CLOSE = 1.5
 """Difference of the scores of two tables that may both be meant: the one with rows is taken."""
 
@@ -36,7 +41,8 @@ class QueryResult:
     the document's id. ``total``: rows of the whole table. ``others``: number of other readings of
     the question that give another result. ``agreed``: whether the words of the question and the
     language model lead to it; None if no model was asked. ``every``: for EXISTS, whether every row
-    is meant. ``ignored``: words of the question that were left out.
+    is meant. ``ignored``: words of the question that were left out. ``alike``: the name of a folder
+    with the same fields, such as another year's, that the question may mean as well.
     """
 
     query: TableQuery
@@ -48,6 +54,7 @@ class QueryResult:
     agreed: bool | None = None
     every: bool = False
     ignored: tuple[str, ...] = ()
+    alike: str = ""
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -121,7 +128,34 @@ def run_question(
         agreed=agreed,
         every=scope is QuestionScope.EXISTS and bool(_EVERY.search(link.parts.question)),
         ignored=tuple(word.text for word in link.ignored),
+        alike=find_alike(link, database),
     )
+
+
+def find_alike(link: TableLink, database: TableDatabase) -> str:
+    """Return the name of a folder of another year whose files have the same fields; "" if none.
+
+    A question that says a year means the folder of that year.
+    """
+    table, years = link.table, _years(link.table)
+    if not table.is_family or any(period.first for period in link.parts.periods):
+        return ""
+    others = (
+        other.names[0]
+        for other in database.tables
+        if other.is_family and years - _years(other) and _years(other) and _are_alike(table, other)
+    )
+    return next(others, "")
+
+
+def _are_alike(table: StoreTable, other: StoreTable) -> bool:
+    """Return whether most fields of two tables are the same, beyond the file and the title."""
+    one, two = ({column.name for column in each.columns} for each in (table, other))
+    return len(one & two) >= _MOSTLY * len(one | two) and bool(one & two - {FILE, TITLE})
+
+
+def _years(table: StoreTable) -> set[str]:
+    return set(_YEAR.findall(" ".join(table.names)))
 
 
 def identify_rows(query: TableQuery, database: TableDatabase) -> tuple[str, ...]:

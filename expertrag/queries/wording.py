@@ -39,6 +39,8 @@ def to_coverage(result: QueryResult, database: TableDatabase) -> Coverage:
         reasons.append(f"the question can be read in {result.others + 1} ways")
     elif result.agreed is False:
         reasons.append("it is one reading of the question")
+    if result.alike:
+        reasons.append(f"“{result.alike}” was not counted and has the same fields")
     if result.rows.more:
         reasons.append(f"only the first {len(result.rows.rows):,} rows are listed")
     empty = _count_empty(result, database)

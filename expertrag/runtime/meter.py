@@ -57,11 +57,15 @@ class Meter:
 
     def count(self, session: MeteredSession) -> None:
         """Add a session's calls and tokens, whether or not its text is used."""
+        self.count_prompt(session)
+        self.add(completion_tokens=session.completion_tokens)
+
+    def count_prompt(self, session: MeteredSession) -> None:
+        """Add the calls and the prompt of a session that is read for its states, not its text."""
         self.add(
             lm_calls=session.lm_calls,
             prompt_tokens=session.prompt_tokens if session.lm_calls else 0,
             cached_prompt_tokens=session.cached_tokens,
-            completion_tokens=session.completion_tokens,
             **session.expert_counts,
         )
 

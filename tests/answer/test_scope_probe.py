@@ -18,7 +18,7 @@ from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
 from expertrag.llm import prompt
 from expertrag.llm.probe import STATES, Owner
 
-BOUNDS = dict.fromkeys(OTHERS, 0.5)
+BOUNDS: dict[QuestionScope, float] = dict.fromkeys(OTHERS, 0.5)
 WEIGHTS = np.zeros((len(SCOPES), 2), np.float32)
 WEIGHTS[SCOPES.index(QuestionScope.COMPARE)] = 6.0
 BIAS = np.zeros(len(SCOPES), np.float32)

@@ -14,6 +14,7 @@ from expertrag.queries.query import TableQuery
 from expertrag.queries.result import (
     QueryResult,
     count_decimals,
+    find_alike,
     identify_rows,
     link_question,
     run_question,
@@ -157,3 +158,27 @@ def test_a_line_says_which_row_is_meant(shown: tuple[str, ...], line: str) -> No
     rows = STAFF.run(query.rows_sql)
     result = QueryResult(query, LIST, STAFF.run(query.sql), rows, table.rows)
     assert to_lines(result, 0)[0].text == line
+
+
+@pytest.mark.parametrize(
+    ("question", "alike"),
+    [
+        ("How many cases did Ada lead?", "cases 2024"),
+        ("How many cases did Ada lead in 2025?", ""),
+    ],
+)
+def test_the_folder_of_another_year_makes_a_count_incomplete(question: str, alike: str) -> None:
+    documents = [
+        TextDocument(path, path, path, {"lead": lead, "day": f"{year}-05-0{number}"}, "A case.")
+        for year in (2024, 2025)
+        for number, lead in enumerate(("Ada", "Ben", "Ada"), 1)
+        for path in [f"cases/{year}/C{number}.md"]
+    ]
+    database = TableDatabase.of(documents)
+    links = link_tables(QuestionParts.of(question, TODAY), database.tables)
+    (link,) = (one for one in links if "cases 2025" in one.table.names)
+    assert find_alike(link, database) == alike
+    result = run_question(link, COUNT, database)
+    assert result is not None
+    coverage = to_coverage(result, database)
+    assert (coverage.complete is None) is bool(alike), coverage.reason
