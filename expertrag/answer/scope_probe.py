@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 WORDS = 0.35
-"""Weight of the log probabilities by words. From .2 to .5, about as many of the questions worded one
-by one and of ``eval-many`` are recognised. Without words, .08 fewer of the latter are."""
+"""Weight of the log probabilities by words. From .2 to .5, about as many questions are recognised,
+of those worded one by one and of eval-many. Without words, .08 fewer of eval-many are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

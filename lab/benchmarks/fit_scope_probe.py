@@ -52,7 +52,6 @@ MISTYPED = 0.2
 EVERY_SMALL = 8
 CODE = (
     "expertrag/answer/scope_probe.py",
-    "expertrag/models/bundles/scope",
     "expertrag/llm",
     "lab/expertrag_lab/train/scope",
     "lab/benchmarks/scope_questions.py",
