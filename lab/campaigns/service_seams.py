@@ -172,7 +172,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "CollectionService": frozenset(["CreateCollection", "DropCollection"]),
     # of a model on the engine; the HTTP server asks for the adapters of any
     "AdapterService": frozenset(["ListAdapters", "LoadAdapter", "UnloadAdapter"]),
-    # of a fitted gate, of readers, and of a start
+    # of a fitted gate, of readers, of probes, and of a start
     "expertrag.answer.gate": frozenset(["base_encoder", "draft_signals", "evidence_signals"])
     | {
         "is_fitted_for",
@@ -193,7 +193,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},
     "expertrag.answer.read": frozenset(["canonical", "domain_probabilities"])
-    | {"read_follow_up", "writer"},
+    | {"read_follow_up", "read_states", "recognise_scope", "writer"},
     "expertrag.answer.search": frozenset(["depth_of", "never_stop"]),
     "expertrag.answer.sessions": frozenset(["correct_former_value", "draft_of"])
     | {"least_doubt", "open_session"},
