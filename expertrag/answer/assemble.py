@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from expertrag import models
 from expertrag.answer.collections import DEFAULT, Collections
@@ -54,9 +54,11 @@ if TYPE_CHECKING:
     from expertrag.llm.adapters.served import ServedAdapters
     from expertrag.llm.base import Generator
     from expertrag.llm.confidence import Confidence, ConfidenceOwner
-    from expertrag.llm.probe import Owner, Probe
+    from expertrag.llm.probe import Probe
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
+
+AnyProbe = TypeVar("AnyProbe", "Probe", "ScopeProbe")
 
 _log = logging.getLogger(__name__)
 
@@ -317,30 +319,29 @@ def _probe(named: str, generator: Generator) -> None:
 
 def _internal_probe(generator: Generator) -> Probe | None:
     """Load the shipped probe of internal questions; None if it belongs to another model."""
-    folder = models.internal_probe_of(generator.name)
-    if folder is None:
-        return None
     from expertrag.llm.probe import load_probe
 
-    probe = load_probe(folder)
-    return probe if _reads_closed_book(probe.owner, generator) else None
+    return _load_closed_book_probe(models.internal_probe_of(generator.name), load_probe, generator)
 
 
 def _scope_probe(generator: Generator) -> ScopeProbe | None:
     """Load the shipped probe of what a question asks; None if it belongs to another model."""
-    folder = models.scope_probe_of(generator.name)
-    if folder is None:
-        return None
     from expertrag.answer.scope_probe import load_scope_probe
 
-    probe = load_scope_probe(folder)
-    return probe if _reads_closed_book(probe.owner, generator) else None
+    return _load_closed_book_probe(
+        models.scope_probe_of(generator.name), load_scope_probe, generator
+    )
 
 
-def _reads_closed_book(owner: Owner, generator: Generator) -> bool:
-    """Return whether a probe of closed-book prompts belongs to a model."""
-    prompts = prompt.fingerprint_closed_book()
-    return (owner.fingerprint, owner.prompts) == (generator.fingerprint, prompts)
+def _load_closed_book_probe(
+    folder: Path | None, load: Callable[[Path], AnyProbe], generator: Generator
+) -> AnyProbe | None:
+    """Load a probe of closed-book prompts; None without a folder, or if it is of another model."""
+    if folder is None:
+        return None
+    probe = load(folder)
+    own = generator.fingerprint, prompt.fingerprint_closed_book()
+    return probe if (probe.owner.fingerprint, probe.owner.prompts) == own else None
 
 
 def _confidence(generator: Generator) -> Confidence | None:

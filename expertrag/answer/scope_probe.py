@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag.answer.scope import SCOPES, ScopeProbabilities
-from expertrag.llm.probe import concatenate_states, opening
+from expertrag.llm.probe import concatenate_states, open_probe
 from expertrag_retriever.types import QuestionScope
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def load_scope_probe(folder: Path) -> ScopeProbe:
     :raises InvalidArgument: the folder is not a probe.
     :raises ServerError: it is damaged.
     """
-    with opening(folder) as files:
+    with open_probe(folder) as files:
         bounds = {
             QuestionScope(name): float(value) for name, value in files.about["bounds"].items()
         }

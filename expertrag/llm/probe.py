@@ -82,7 +82,7 @@ def load_probe(folder: Path) -> Probe:
     :raises InvalidArgument: the folder is not a probe.
     :raises ServerError: it is damaged.
     """
-    with opening(folder) as files:
+    with open_probe(folder) as files:
         bias = float(files.arrays["bias"][0])
         return Probe(files.arrays["weights"], bias, files.owner, files.digest)
 
@@ -98,7 +98,7 @@ class ProbeFiles:
 
 
 @contextmanager
-def opening(folder: Path) -> Iterator[ProbeFiles]:
+def open_probe(folder: Path) -> Iterator[ProbeFiles]:
     """Read the files of a probe; an error of their content means that they are damaged.
 
     :raises InvalidArgument: the folder is not a probe.

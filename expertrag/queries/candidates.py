@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from expertrag.queries.linking import TableLink
+from expertrag.queries.periods import find_years
 from expertrag_index.tables.database import TableDatabase
 from expertrag_index.tables.families import DOCUMENTS, FILE, TITLE
 
@@ -37,7 +38,6 @@ _OF_PATH, _OF_YEAR = 0.3, 0.005
 _OUT_OF_TIME = 0.6
 """Weight of a period that the question names, if all dates of the table are outside."""
 
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _RETIRED = re.compile(
     r"(?<![^\W_])(?:archived?|archiv|old|alte?|superseded|obsolete|former)(?![^\W_])", re.IGNORECASE
 )
@@ -60,7 +60,7 @@ def rank_tables(
     :param documents: the documents of the passages that a search finds, best first.
     """
     votes = _count_votes(database, documents)
-    years = _YEAR.findall(links[0].parts.question) if links else []
+    years = find_years(links[0].parts.question) if links else []
     candidates = [
         Candidate(
             link,
@@ -96,7 +96,7 @@ def _is_out_of_time(link: TableLink) -> bool:
 
 def _weigh_path(path: str, years: Sequence[str]) -> float:
     """Weigh the year of a file by the years of the question; without any, the newer is better."""
-    own = _YEAR.findall(path)
+    own = find_years(path)
     retired = _OF_PATH * bool(_RETIRED.search(path))
     if not own:
         return -retired

@@ -33,6 +33,8 @@ _HALF = re.compile(
 _ISO_MONTH = re.compile(r"\b(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])\b(?!-)")
 _YEAR = re.compile(r"(?<![\d.,-])(?P<year>19\d\d|20\d\d)(?![\w-]|[.,]\d)")
 _ORDER = {"first": 1, "second": 2, "third": 3, "fourth": 4, "erste": 1, "zweite": 2, "dritte": 3}
+_YEAR_IN_NAME = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
 _BEFORE = re.compile(
     r"\b(before|prior to|earlier than|vor|bis vor|avant|antes de)(?:\s+(?:the|dem|der))?\s*$", re.I
 )
@@ -223,3 +225,8 @@ def _open_end(period: NamedPeriod, before: str) -> NamedPeriod:
                 first, last, match.start(), period.end, before[match.start() :] + period.text
             )
     return period
+
+
+def find_years(name: str) -> list[str]:
+    """Return the years in the name of a table, a path or a question, such as "costs_2024"."""
+    return _YEAR_IN_NAME.findall(name)

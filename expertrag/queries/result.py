@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from expertrag.queries.linking import TableLink
+from expertrag.queries.periods import find_years
 from expertrag.queries.query import MOST_SHOWN, TableQuery, find_queries
 from expertrag.queries.vocabulary import fold
 from expertrag_index.tables.database import Rows, StoreTable, TableDatabase, quote
@@ -23,8 +24,6 @@ _NAMES = (
     frozenset({"surname", "last name", "lastname", "family name", "nachname", "nom", "apellido"}),
 )
 """Columns of first names, and of last names."""
-
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _MOSTLY = 0.7
 """Share of the fields of two folders, from which they hold files of one kind."""
@@ -155,7 +154,7 @@ def _are_alike(table: StoreTable, other: StoreTable) -> bool:
 
 
 def _years(table: StoreTable) -> set[str]:
-    return set(_YEAR.findall(" ".join(table.names)))
+    return set(find_years(" ".join(table.names)))
 
 
 def identify_rows(query: TableQuery, database: TableDatabase) -> tuple[str, ...]:
