@@ -2,7 +2,8 @@
 
 FOLDER/NAME-HASH.jsonl    by mode and question; an interrupted run can be resumed
 
-HASH covers everything that an answer depends on: models, store, gate, prompts, number of passages.
+HASH covers everything that an answer depends on: models, store, gate, prompts, number of passages,
+and the code between a question and its answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from results_file import ANSWERS, code_hash
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.folding import fold
@@ -94,7 +97,8 @@ class AnswerCache:
         self._pipeline = pipeline
         self._name = name
         self._sampling, self._k = Sampling(max_tokens=tokens), k
-        self.inputs: dict[str, JSON] = {**inputs, "tokens": tokens, "k": k}
+        code: dict[str, JSON] = {path: code_hash(path) for path in ANSWERS}
+        self.inputs: dict[str, JSON] = {**inputs, "tokens": tokens, "k": k, "code": code}
         self._path = folder / f"{name}-{inputs_id(self.inputs)}.jsonl"
 
     def ask(
