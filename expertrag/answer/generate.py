@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
+from expertrag.answer.calculated import answer_by_calculation, calculate
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.hops import Hops
@@ -116,6 +117,9 @@ class Answering:
             yield from self._finish_with_usage(context, fact)
             return
         gathered = gathered.ending_with(first, context.request.k)
+        if calculated := self._calculate(context, gathered):
+            yield from self._finish_with_usage(context, calculated)
+            return
         if not gathered.passages:
             yield PassagesEvent((), gathered.result.generation)
             yield from self._answer_without_passages(context)
@@ -200,6 +204,15 @@ class Answering:
             return None
         computed = compute_fact(context, gathered, self._generator)
         return answer_from_table(*computed) if computed else None
+
+    def _calculate(
+        self, context: AnswerContext, gathered: Gathered
+    ) -> Iterator[AnswerEvent] | None:
+        """Calculate a number from tables in the passages, if the question asks for one."""
+        answer = (
+            None if context.is_strict else calculate(context, gathered.passages, self._generator)
+        )
+        return answer_by_calculation(context, answer, gathered.passages) if answer else None
 
     def _finish_with_usage(self, context: AnswerContext, events: Iterator[AnswerEvent]) -> Events:
         """Pass the events of an answer on, with its usage before the last one."""

@@ -39,10 +39,13 @@ class ScopeProbabilities:
 
     ``bounds``: the probability from which a scope other than LOOKUP is accepted, by scope. A bound
     can be below one half: it is chosen so that few lookups are taken for the scope.
+    ``p_calculation``: the probability that the answer is calculated from numbers of the documents,
+    such as a percentage change; 0 without a probe.
     """
 
     probabilities: Mapping[QuestionScope, float]
     bounds: Mapping[QuestionScope, float]
+    p_calculation: float = 0.0
 
     @property
     def likeliest(self) -> QuestionScope:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag.answer.scope import SCOPES, ScopeProbabilities
-from expertrag.llm.probe import concatenate_states, open_probe
+from expertrag.llm.probe import Probe, concatenate_states, open_probe
 from expertrag_retriever.types import QuestionScope
 
 if TYPE_CHECKING:
@@ -38,12 +38,18 @@ class ScopeProbe:
     """A fitted probe of C scopes in the order of ``SCOPES``; D is the model's width.
 
     ``weights`` [C, 2 D], ``bias`` [C]. ``bounds``: as of :class:`ScopeProbabilities`.
+    ``calculation``: whether the answer must be calculated.
     """
 
     weights: FloatArray
     bias: FloatArray
     bounds: Mapping[QuestionScope, float]
-    owner: Owner
+    calculation: Probe
+
+    @property
+    def owner(self) -> Owner:
+        """The language model that it belongs to."""
+        return self.calculation.owner
 
     def recognise(
         self, vectors: Mapping[str, FloatArray], words: ScopeProbabilities
@@ -55,7 +61,10 @@ class ScopeProbe:
         """
         by_words = np.array([[words.probabilities[scope] for scope in SCOPES]], np.float32)
         (values,) = self.predict(concatenate_states(vectors)[None], by_words).tolist()
-        return ScopeProbabilities(dict(zip(SCOPES, values, strict=True)), self.bounds)
+        p_calculation = self.calculation.probability(vectors)
+        return ScopeProbabilities(
+            dict(zip(SCOPES, values, strict=True)), self.bounds, p_calculation
+        )
 
     def predict(self, states: FloatArray, words: FloatArray) -> FloatArray:
         """Return the probabilities of questions, [N, C].
@@ -80,4 +89,8 @@ def load_scope_probe(folder: Path) -> ScopeProbe:
         bounds = {
             QuestionScope(name): float(value) for name, value in files.about["bounds"].items()
         }
-        return ScopeProbe(files.arrays["weights"], files.arrays["bias"], bounds, files.owner)
+        arrays = files.arrays
+        calculation = Probe(
+            arrays["calculation_weights"], float(arrays["calculation_bias"][0]), files.owner
+        )
+        return ScopeProbe(arrays["weights"], arrays["bias"], bounds, calculation)

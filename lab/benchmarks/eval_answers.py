@@ -6,7 +6,8 @@ Every answer comes from the pipeline as served: the five best passages of hybrid
 of the data set's corpus, greedy decoding, at most 25 tokens. The models run in turn, and each is
 compared with the first one. Answers are cached, see ``served_answers.py``.
 
-    found       ALWAYS: the reply contains an accepted answer; the reply is one (exact)
+    found       ALWAYS: the reply contains an accepted answer; the reply is one (exact); of TAT-QA
+                also the calculations: the reply begins with the number
     citations   of the same answers: share that points at a passage with an accepted answer, or also
                 at one judged relevant, such as the first hop of a two-hop question
     abstention  squad2, questions that the passages do not answer, compared with those that they do
@@ -22,6 +23,8 @@ to the last model.
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -48,6 +51,7 @@ SETS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "tatqa")
 LEFT_OUT = ("policyqa",)
 """Data sets that no shipped reader was trained on."""
 UNANSWERABLE, POLICIES = "squad2", "policies"
+CALCULATED, ARITHMETIC = "tatqa", "tatqa arithmetic"
 QUESTIONS, FEW = 100, 20
 CONTAINS = {"squad2": 0.90, "hotpotqa": 0.60, "popqa": 0.85, "pubmedqa": 0.65, "tatqa": 0.70}
 EXACT = {"squad2": 0.60}
@@ -120,6 +124,8 @@ def asked(
             some = {name: answerable(dataset, count, dev=given.dev)}
             if name == UNANSWERABLE:
                 some[f"{name} unanswerable"] = unanswerable(dataset, count, dev=given.dev)
+            if name == CALCULATED:
+                some[ARITHMETIC] = answerable(dataset, count, dev=given.dev, kind="arithmetic")
             if "policies" in given.parts:
                 some[f"{POLICIES}: {name}"] = some[name][:few]
                 for kind, queries in elsewhere.items():
@@ -151,13 +157,15 @@ def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:
     return mode is GateMode.ALWAYS
 
 
-def answerable(dataset: Dataset, count: int, *, dev: bool = False) -> list[Query]:
-    """Draw judged questions with accepted answers; for TAT-QA only those answered by a span."""
+def answerable(
+    dataset: Dataset, count: int, *, dev: bool = False, kind: str = "span"
+) -> list[Query]:
+    """Draw judged questions with accepted answers; for TAT-QA those whose answer is of a kind."""
     queries = [
         query for query in dataset.judged if query.answers and (not dev or is_dev(query, dataset))
     ]
-    if dataset.name == "tatqa":
-        queries = [query for query in queries if query.metadata.get("answer_type") == "span"]
+    if dataset.name == CALCULATED:
+        queries = [query for query in queries if query.metadata.get("answer_type") == kind]
     return list(sample(queries, count, 0))
 
 
@@ -195,6 +203,9 @@ def found(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figur
         figures.append(figure.at_least(EXACT[name]) if name in EXACT else figure)
         shown = [float(said.shown) for said in after[name][1][GateMode.ALWAYS]]
         figures.append(mean(f"{name}, a passage holds an answer", shown))
+    if ARITHMETIC in after:
+        rights = [scores(item[ARITHMETIC], computed) for item in (before, after)]
+        figures.append(means(f"{ARITHMETIC}, right", *rights).at_least(0.50))
     return figures
 
 
@@ -309,6 +320,14 @@ def scores(
 def contains(said: ServedAnswer, query: Query) -> bool:
     """Whether the reply contains an accepted answer."""
     return squad.contains(said.text, query.answers or ())
+
+
+def computed(said: ServedAnswer, query: Query) -> bool:
+    """Whether the first number of the reply is an accepted answer, to its last decimal or .2 %."""
+    match = re.search(r"-?\d[\d,]*(?:\.\d+)?", said.text)
+    number = float(match[0].replace(",", "")) if match else math.nan
+    accepted = [float(text.replace(",", "")) for text in query.answers or ()]
+    return any(abs(number - each) <= max(0.0051, 0.002 * abs(each)) for each in accepted)
 
 
 def exact(said: ServedAnswer, query: Query) -> bool:

@@ -6,8 +6,9 @@ A multinomial logistic regression on the hidden states of a question's closed-bo
 fitted on questions worded one by one, in six languages, on questions from templates, and on the
 train halves of public sets of questions. The shipped regression over words counts as well. It is
 measured on questions about other organisations and on the test halves. The bounds limit the share
-of real lookups of the half ``choose`` that are taken for another scope. The states of 10,000
-questions take 20 minutes and are kept; ``--small`` takes every eighth question.
+of real lookups of the half ``choose`` that are taken for another scope. A second regression, of two
+classes, reads whether the answer is calculated. The states of 12,000 questions take 25 minutes and
+are kept; ``--small`` takes every eighth question.
 """
 
 from __future__ import annotations
@@ -23,9 +24,15 @@ import results_file
 from eval_answers import MODELS
 from fit_internal import states_of
 from fit_scope import most_taken
-from reader_figures import HEADER, Figure
+from reader_figures import HEADER, Figure, mean
 from scope_figures import figures_of_asked, figures_of_real
-from scope_questions import MATERIAL, asked_questions, real_questions
+from scope_questions import (
+    MATERIAL,
+    asked_questions,
+    calculated_questions,
+    copied_questions,
+    real_questions,
+)
 
 from expertrag.answer.assemble import open_generator
 from expertrag.answer.scope import SCOPES, load_shipped_weights
@@ -35,12 +42,12 @@ from expertrag.config import NO_PROBE, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
-from expertrag.llm.probe import Owner
+from expertrag.llm.probe import Owner, Probe
 from expertrag_index.types import FloatArray
 from expertrag_lab.probe_files import save_scope_probe
 from expertrag_lab.train.scope import fit
 from expertrag_lab.train.scope.generate import ScopedQuestion, generate, read_language, with_errors
-from expertrag_lab.train.scope.probe import fit_probe
+from expertrag_lab.train.scope.probe import fit_calculation, fit_probe
 from expertrag_lab.train.scope.templates import HALVES
 from expertrag_retriever.types import QuestionScope
 
@@ -50,6 +57,13 @@ FROM_TEMPLATES = {"en": 80, "de": 50, "fr": 20, "es": 20}
 """Questions of each scope from templates, by language."""
 MISTYPED = 0.2
 EVERY_SMALL = 8
+COPIED = (
+    QuestionScope.LOOKUP,
+    QuestionScope.LATEST,
+    QuestionScope.TWO_HOPS,
+    QuestionScope.DOCUMENT,
+)
+"""Scopes of questions whose answer stands in a document."""
 CODE = (
     "expertrag/answer/scope_probe.py",
     "expertrag/llm",
@@ -74,18 +88,43 @@ def main() -> None:
     train = train[:: EVERY_SMALL if given.small else 1]
     bounding = [each for each in real["choose"] if each.scope is QuestionScope.LOOKUP]
     every = [*train, *bounding, *asked_questions("test"), *real["test"]]
+    calculated = {half: calculated_questions(given.data, half) for half in ("train", "test")}
+    copied = {half: copied_questions(given.data, half) for half in ("train", "test")}
     generator = open_generator(ModelConfig(generator=given.model, probe=NO_PROBE))
     cache = given.work / "scope" / f"{generator.fingerprint}.jsonl"
     with progress() as report, quiet():
-        texts = list(dict.fromkeys(each.text for each in every))
+        more = [
+            text for halves in (calculated, copied) for each in halves.values() for text in each
+        ]
+        texts = list(dict.fromkeys([*(each.text for each in every), *more]))
         states = dict(zip(texts, states_of(texts, generator, cache, report), strict=True))
     owner = Owner(generator.name, generator.fingerprint, prompt.fingerprint_closed_book())
-    probe = fitted(train, bounding, states, owner)
+    others = [*copied["train"], *(each.text for each in train if each.scope in COPIED)]
+    calculation = fitted_calculation(calculated["train"], others, states, owner)
+    probe = fitted(train, bounding, states, calculation)
 
     def accept(asked: Sequence[ScopedQuestion]) -> list[QuestionScope]:
         return fit.accept(predict(probe, asked, states), probe.bounds)
 
-    result = [*figures_of_asked(accept), *figures_of_real(accept, real["test"])]
+    lookups = [each.text for each in real["test"] if each.scope is QuestionScope.LOOKUP]
+    result = [
+        *figures_of_asked(accept),
+        *figures_of_real(accept, real["test"]),
+        *(
+            mean(
+                name,
+                [
+                    float(states[text] @ calculation.weights + calculation.bias >= 0)
+                    for text in some
+                ],
+            )
+            for name, some in (
+                ("calculated, TAT-QA and worded: recognised", calculated["test"]),
+                ("copied, TAT-QA: taken for calculated", copied["test"]),
+                ("real lookups: taken for calculated", lookups),
+            )
+        ),
+    ]
     print("\n".join((HEADER, *(figure.row for figure in result))))
     body = {"questions": len(train), "figures": list(map(asdict, result))}
     if given.out:
@@ -118,14 +157,26 @@ def fitted(
     train: Sequence[ScopedQuestion],
     bounding: Sequence[ScopedQuestion],
     states: Mapping[str, FloatArray],
-    owner: Owner,
+    calculation: Probe,
 ) -> ScopeProbe:
     """Fit, and choose the bounds on real lookups."""
     rows = np.stack([states[each.text] for each in train])
     weights, bias = fit_probe(rows, [each.scope for each in train])
-    unbounded = ScopeProbe(weights, bias, {}, owner)
+    unbounded = ScopeProbe(weights, bias, {}, calculation)
     bounds = fit.choose_bounds(predict(unbounded, bounding, states), most_taken())
-    return ScopeProbe(weights, bias, bounds, owner)
+    return ScopeProbe(weights, bias, bounds, calculation)
+
+
+def fitted_calculation(
+    calculated: Sequence[str],
+    others: Sequence[str],
+    states: Mapping[str, FloatArray],
+    owner: Owner,
+) -> Probe:
+    """Fit whether the answer to a question is calculated."""
+    rows = np.stack([states[text] for text in (*calculated, *others)])
+    weights, bias = fit_calculation(rows, [at < len(calculated) for at in range(len(rows))])
+    return Probe(weights, bias, owner)
 
 
 def predict(

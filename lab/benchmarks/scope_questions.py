@@ -56,6 +56,23 @@ def asked_questions(half: str) -> list[ScopedQuestion]:
     return _worded("asked", half)
 
 
+def calculated_questions(data: Path, half: str) -> list[str]:
+    """Return questions whose answer is calculated: of TAT-QA, and worded one by one."""
+    items = (item for _, item in read_lines(MATERIAL / "calculations.jsonl")[0])
+    written = [str(item["text"]) for item in items if item["half"] == half]
+    return [*written, *_tatqa(data, half, "arithmetic")]
+
+
+def copied_questions(data: Path, half: str) -> list[str]:
+    """Return questions of TAT-QA whose answer stands in a text or table."""
+    return _tatqa(data, half, "span")
+
+
+def _tatqa(data: Path, half: str, kind: str) -> list[str]:
+    items = (item for item in _items(data / "tatqa") if item["metadata"]["split"] == half)
+    return [str(item["text"]) for item in items if item["metadata"]["answer_type"] == kind]
+
+
 def _worded(kind: str, half: str) -> list[ScopedQuestion]:
     items = (item for _, item in read_lines(MATERIAL / f"{kind}.jsonl")[0] if item["half"] == half)
     return [

@@ -33,7 +33,13 @@ def save_scope_probe(
     """Write a probe of scopes into an existing folder."""
     bounds = {scope.value: bound for scope, bound in probe.bounds.items()}
     about = {"owner": asdict(probe.owner), "bounds": bounds, "training": dict(training)}
-    _save({"weights": probe.weights, "bias": probe.bias}, about, card, folder)
+    arrays = {
+        "weights": probe.weights,
+        "bias": probe.bias,
+        "calculation_weights": probe.calculation.weights,
+        "calculation_bias": np.array([probe.calculation.bias], np.float32),
+    }
+    _save(arrays, about, card, folder)
 
 
 def _save(

@@ -17,12 +17,16 @@ OWNER = Owner("model", "fingerprint", "prompts")
 def test_a_probe_of_scopes_is_read_as_it_was_written(tmp_path: Path) -> None:
     weights = np.arange(len(SCOPES) * 4, dtype=np.float32).reshape(4, -1).T  # as scikit-learn's
     bias = np.arange(len(SCOPES), dtype=np.float32)
-    save_scope_probe(ScopeProbe(weights, bias, dict.fromkeys(OTHERS, 0.4), OWNER), {}, "", tmp_path)
+    calculation = Probe(np.array([1.0, -2.0], np.float32), 0.5, OWNER)
+    written = ScopeProbe(weights, bias, dict.fromkeys(OTHERS, 0.4), calculation)
+    save_scope_probe(written, {}, "", tmp_path)
     probe = load_scope_probe(tmp_path)
     assert np.array_equal(probe.weights, weights)
     assert np.array_equal(probe.bias, bias)
     assert probe.bounds == dict.fromkeys(OTHERS, 0.4)
     assert probe.owner == OWNER
+    assert np.array_equal(probe.calculation.weights, calculation.weights)
+    assert probe.calculation.bias == calculation.bias
 
 
 def test_a_probe_is_read_as_it_was_written(tmp_path: Path) -> None:

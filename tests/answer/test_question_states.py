@@ -13,13 +13,13 @@ from expertrag.answer.scope import OTHERS, SCOPES
 from expertrag.answer.scope_probe import ScopeProbe
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
-from expertrag.llm.probe import Owner
+from expertrag.llm.probe import Owner, Probe
 
 PROBE = ScopeProbe(
     np.zeros((len(SCOPES), 2), np.float32),
     np.zeros(len(SCOPES), np.float32),
     dict.fromkeys(OTHERS, 0.5),
-    Owner("telling", "", ""),
+    Probe(np.zeros(2, np.float32), -1.0, Owner("telling", "", "")),
 )
 QUESTION = "Who chairs our choir of quokkas?"
 

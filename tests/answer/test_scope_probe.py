@@ -16,14 +16,15 @@ from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
 from expertrag.llm import prompt
-from expertrag.llm.probe import STATES, Owner
+from expertrag.llm.probe import STATES, Owner, Probe
 
 BOUNDS: dict[QuestionScope, float] = dict.fromkeys(OTHERS, 0.5)
 WEIGHTS = np.zeros((len(SCOPES), 2), np.float32)
 WEIGHTS[SCOPES.index(QuestionScope.COMPARE)] = 6.0
 BIAS = np.zeros(len(SCOPES), np.float32)
 BIAS[SCOPES.index(QuestionScope.LOOKUP)] = 5.0
-PROBE = ScopeProbe(WEIGHTS, BIAS, BOUNDS, Owner("telling", "", ""))
+CALCULATION = Probe(np.full(2, 4.0, np.float32), -2.0, Owner("telling", "", ""))
+PROBE = ScopeProbe(WEIGHTS, BIAS, BOUNDS, CALCULATION)
 
 
 EVEN = ScopeProbabilities(dict.fromkeys(SCOPES, 1 / len(SCOPES)), BOUNDS)

@@ -1,4 +1,4 @@
-"""Fit the probe of scopes: a multinomial logistic regression on hidden states."""
+"""Fit the probe of scopes and of calculations: logistic regressions on hidden states."""
 
 from __future__ import annotations
 
@@ -24,11 +24,22 @@ def fit_probe(states: FloatArray, scopes: Sequence[QuestionScope]) -> tuple[Floa
 
     :param scopes: each scope occurs at least once, [N].
     """
+    return _fit(states, [SCOPES.index(scope) for scope in scopes])
+
+
+def fit_calculation(states: FloatArray, calculated: Sequence[bool]) -> tuple[FloatArray, float]:
+    """Fit on states [N, 2 D] whether the answer is calculated; return weights [2 D] and bias."""
+    weights, bias = _fit(states, list(map(int, calculated)))
+    return weights[0], float(bias[0])
+
+
+def _fit(states: FloatArray, classes: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+    """Fit standardised states; return weights and bias of raw ones, one row for two classes."""
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = states.mean(0), states.std(0) + 1e-6
     model = LogisticRegression(C=PENALTY, max_iter=_MOST_ITERATIONS)
-    model.fit((states - mean) / spread, [SCOPES.index(scope) for scope in scopes])
+    model.fit((states - mean) / spread, classes)
     weights = (model.coef_ / spread).astype(np.float32)
     bias = (model.intercept_ - weights @ mean).astype(np.float32)
     return weights, bias

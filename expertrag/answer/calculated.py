@@ -1,0 +1,155 @@
+"""Answer with a number that must be calculated from numbers of tables in the passages.
+
+The language model writes the expression, code finds its quantities and computes. A percentage
+change that a model of this size calculates on its own is seldom right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from expertrag.api.events import CitationEvent, DeltaEvent, DoneEvent, PassagesEvent
+from expertrag.api.types import Citation, Constraint, FinishReason, QuestionScope, Sampling
+from expertrag.calculations.cells import NumberCell, read_cells
+from expertrag.calculations.expression import (
+    DRAFT_TOKENS,
+    GRAMMAR,
+    Calculation,
+    read_calculation,
+    write_messages,
+)
+from expertrag.calculations.quantities import find_quantities, list_row
+from expertrag.llm.prompt import INSTRUCT
+
+if TYPE_CHECKING:
+    from expertrag.answer.context import AnswerContext
+    from expertrag.api.events import AnswerEvent
+    from expertrag.api.types import Passage
+    from expertrag.llm.base import Generator
+
+LIKELY = 0.5
+"""Probability from which a question is taken for one that asks for a calculation."""
+
+_SCOPES = frozenset({QuestionScope.LOOKUP, QuestionScope.COMPARE, QuestionScope.AGGREGATE})
+_DECIMALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CalculatedAnswer:
+    """A calculation, its value, and the cells of its quantities by name."""
+
+    calculation: Calculation
+    value: float
+    cells: dict[str, NumberCell]
+
+    @property
+    def lines(self) -> list[tuple[str, NumberCell | None]]:
+        """The lines of the answer's text, and the cell that each one is about."""
+        unit = "%" if self._is_percentage else ""
+        head = f"{_write(self.value)}{unit}"
+        texts = {name: cell.written for name, cell in self.cells.items()}
+        if self.calculation.averages_row:
+            how = f"= average of {', '.join(texts.values())}"
+        else:
+            how = f"= {self.calculation.write(texts)}"
+        return [
+            (head, None),
+            (how, None),
+            *((f"- {name}: {_describe(cell)}", cell) for name, cell in self.cells.items()),
+        ]
+
+    @property
+    def _is_percentage(self) -> bool:
+        every = all(cell.is_percentage for cell in self.cells.values())
+        return self.calculation.is_percentage or (every and "] / [" not in self.calculation.text)
+
+
+def calculate(
+    context: AnswerContext, passages: Sequence[Passage], generator: Generator
+) -> CalculatedAnswer | None:
+    """Calculate what a question asks for; None if it does not, or a quantity is not found.
+
+    :param passages: what a search for the question has found, best first.
+    """
+    if not _may_calculate(context, generator):
+        return None
+    cells = read_cells(passages)
+    calculation = _draft(context, generator) if cells else None
+    if calculation is None:
+        return None
+    chosen = find_quantities(calculation.quantities, cells)
+    if chosen is None:
+        return None
+    if calculation.averages_row:
+        (quantity,) = calculation.quantities
+        row = list_row(chosen[quantity], cells)
+        value = sum(cell.number for cell in row) / len(row)
+        named = {f"{quantity}, {cell.column or at}": cell for at, cell in enumerate(row, 1)}
+        return CalculatedAnswer(calculation, value, named)
+    result = calculation.compute({name: cell.number for name, cell in chosen.items()})
+    return None if result is None else CalculatedAnswer(calculation, result, chosen)
+
+
+def answer_by_calculation(
+    context: AnswerContext, answer: CalculatedAnswer, passages: Sequence[Passage]
+) -> Iterator[AnswerEvent]:
+    """Yield the events of an answer: its value, the expression, and a citation for each cell."""
+    yield PassagesEvent(tuple(passages), context.view.index.generation)
+    yield DeltaEvent("\n".join(text for text, _ in answer.lines))
+    start = 0
+    for text, cell in answer.lines:
+        if cell is not None:
+            yield CitationEvent(_cite(cell, passages[cell.passage], start, start + len(text)))
+        start += len(text) + 1
+    yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True)
+
+
+def _may_calculate(context: AnswerContext, generator: Generator) -> bool:
+    return (
+        context.is_plain
+        and context.request.scope is None
+        and context.scope in _SCOPES
+        and context.recognised.p_calculation >= LIKELY
+        and generator.family == INSTRUCT.name
+    )
+
+
+def _draft(context: AnswerContext, generator: Generator) -> Calculation | None:
+    """Let the language model write the calculation."""
+    sampling = Sampling(
+        DRAFT_TOKENS, frequency_penalty=0.0, stop=("\n",), constraint=Constraint(grammar=GRAMMAR)
+    )
+    policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
+    messages = write_messages(context.request.question)
+    with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
+        text = "".join(context.meter.stream("draft", session.stream()))
+        context.meter.count(session)
+    return read_calculation(text)
+
+
+def _write(value: float) -> str:
+    """Write a number with separators of thousands, and decimals only if it has any."""
+    rounded = round(value, _DECIMALS)
+    return f"{int(rounded):,}" if rounded == int(rounded) else f"{rounded:,.{_DECIMALS}f}"
+
+
+def _describe(cell: NumberCell) -> str:
+    names = ", ".join(filter(None, (cell.section, cell.row, cell.column)))
+    return f"{cell.written} ({names})" if names else cell.written
+
+
+def _cite(cell: NumberCell, passage: Passage, start: int, end: int) -> Citation:
+    at = passage.start + cell.start
+    return Citation(
+        start,
+        end,
+        cell.passage + 1,
+        passage.document_id,
+        at,
+        passage.start + cell.end,
+        1.0,
+        passage.page_at(at),
+    )

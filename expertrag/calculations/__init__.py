@@ -1,0 +1,1 @@
+"""Compute what a question asks from numbers of tables in passages: changes, shares, averages."""
