@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 LIKELY = 0.5
 """Probability from which a question is taken for one that asks for a calculation."""
 
-_SCOPES = frozenset({QuestionScope.LOOKUP, QuestionScope.COMPARE, QuestionScope.AGGREGATE})
+_OTHERS = frozenset({QuestionScope.EXISTS, QuestionScope.LATEST, QuestionScope.DOCUMENT})
+"""Scopes whose answer is not calculated."""
 _DECIMALS = 2
 
 
@@ -67,6 +68,17 @@ class CalculatedAnswer:
         return self.calculation.is_percentage or (every and "] / [" not in self.calculation.text)
 
 
+def asks_to_calculate(context: AnswerContext, generator: Generator) -> bool:
+    """Return whether a question probably asks for a calculation, and the model can write it."""
+    return (
+        context.is_plain
+        and context.request.scope is None
+        and context.scope not in _OTHERS
+        and context.recognised.p_calculation >= LIKELY
+        and generator.family == INSTRUCT.name
+    )
+
+
 def calculate(
     context: AnswerContext, passages: Sequence[Passage], generator: Generator
 ) -> CalculatedAnswer | None:
@@ -74,7 +86,7 @@ def calculate(
 
     :param passages: what a search for the question has found, best first.
     """
-    if not _may_calculate(context, generator):
+    if not asks_to_calculate(context, generator):
         return None
     cells = read_cells(passages)
     calculation = _draft(context, generator) if cells else None
@@ -105,16 +117,6 @@ def answer_by_calculation(
             yield CitationEvent(_cite(cell, passages[cell.passage], start, start + len(text)))
         start += len(text) + 1
     yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True)
-
-
-def _may_calculate(context: AnswerContext, generator: Generator) -> bool:
-    return (
-        context.is_plain
-        and context.request.scope is None
-        and context.scope in _SCOPES
-        and context.recognised.p_calculation >= LIKELY
-        and generator.family == INSTRUCT.name
-    )
 
 
 def _draft(context: AnswerContext, generator: Generator) -> Calculation | None:

@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
-from expertrag.answer.calculated import answer_by_calculation, calculate
+from expertrag.answer.calculated import answer_by_calculation, asks_to_calculate, calculate
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.hops import Hops
@@ -28,6 +28,7 @@ from expertrag.answer.tables import (
     compute_fact,
     coverage_of_passages,
     find_unrecognised_set,
+    is_complete,
     query_tables,
 )
 from expertrag.answer.whole_document import answer_about_document, find_document, is_about_document
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.rerank import ServedReranker
     from expertrag.llm.base import Generator
+    from expertrag.queries.result import QueryResult
     from expertrag.runtime.meter import Meter
 
 Events = Yielding[AnswerEvent, None, None]
@@ -175,7 +177,7 @@ class Answering:
         """
         about = context.asks_about
         if result := query_tables(context, self._generator):
-            return answer_from_table(context, result)
+            return self._calculate_instead(context, result) or answer_from_table(context, result)
         if about.family and self._scanner.can_read:
             return answer_by_scan(context, self._scanner)
         if is_about_document(context) and (document := find_document(context)):
@@ -213,6 +215,14 @@ class Answering:
             None if context.is_strict else calculate(context, gathered.passages, self._generator)
         )
         return answer_by_calculation(context, answer, gathered.passages) if answer else None
+
+    def _calculate_instead(
+        self, context: AnswerContext, result: QueryResult
+    ) -> Iterator[AnswerEvent] | None:
+        """Calculate from the passages of a search what a query only may answer."""
+        if is_complete(context, result) or not asks_to_calculate(context, self._generator):
+            return None
+        return self._calculate(context, gather_passages(context, self._reranker))
 
     def _finish_with_usage(self, context: AnswerContext, events: Iterator[AnswerEvent]) -> Events:
         """Pass the events of an answer on, with its usage before the last one."""

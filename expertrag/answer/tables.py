@@ -70,6 +70,13 @@ def answer_from_table(context: AnswerContext, result: QueryResult) -> Iterator[A
     )
 
 
+def is_complete(context: AnswerContext, result: QueryResult) -> bool:
+    """Return whether the rows of a result are all that match, beyond doubt."""
+    return bool(
+        to_coverage(result, context.view.index.tables(context.request.filter or None)).complete
+    )
+
+
 def name_of_row(context: AnswerContext, result: QueryResult) -> tuple[str, tuple[Passage, ...]]:
     """Return what a result of one row tells, and its passage; "" if it has several rows."""
     values = result.values

@@ -44,18 +44,23 @@ def find_quantities(quantities: Sequence[str], cells: Sequence[NumberCell]) -> F
     scores = {quantity: _score_cells(quantity, cells) for quantity in quantities}
     if not cells or not all(scores.values()):
         return None
-    apart = {quantity: _best(ranked, cells) for quantity, ranked in scores.items()}
-    total = sum(scores[quantity][at] for quantity, at in apart.items())
-    choices = []
-    for passage in dict.fromkeys(cell.passage for cell in cells):
-        inside = {quantity: _best(ranked, cells, passage) for quantity, ranked in scores.items()}
-        choices.append((sum(scores[quantity][at] for quantity, at in inside.items()), inside))
-    together, chosen = max(choices, key=lambda choice: choice[0])
-    if together < total - _APART * len(quantities):
-        chosen = apart
-    if min(scores[quantity][at] for quantity, at in chosen.items()) < LEAST_SCORE:
+    places: list[int | None] = [None, *dict.fromkeys(cell.passage for cell in cells)]
+    every = [
+        {quantity: _best(ranked, cells, place) for quantity, ranked in scores.items()}
+        for place in places
+    ]
+    # a table that has one cell for two quantities does not tell them apart
+    choices = [chosen for chosen in every if len(set(chosen.values())) == len(chosen)]
+    if not choices:
         return None
-    if len(set(chosen.values())) < len(chosen):  # the table does not tell two quantities apart
+
+    def weigh(chosen: Mapping[str, int]) -> float:
+        are_together = len({cells[at].passage for at in chosen.values()}) == 1
+        total = sum(scores[quantity][at] for quantity, at in chosen.items())
+        return total - (0.0 if are_together else _APART * len(quantities))
+
+    chosen = max(choices, key=weigh)
+    if min(scores[quantity][at] for quantity, at in chosen.items()) < LEAST_SCORE:
         return None
     return {quantity: cells[at] for quantity, at in chosen.items()}
 

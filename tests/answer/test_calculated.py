@@ -30,18 +30,21 @@ FEES = """# Fees of the year
 | Audit fees | 90 | 80 |
 | Tax fees | 21 | 28 |
 """
-LOOKUP = np.where(np.array(SCOPES) == QuestionScope.LOOKUP, 9.0, 0.0).astype(np.float32)
 CALCULATION = Probe(np.full(2, 4.0, np.float32), -4.0, Owner("telling", "", ""))
-PROBE = ScopeProbe(
-    np.zeros((len(SCOPES), 2), np.float32), LOOKUP, dict.fromkeys(OTHERS, 0.5), CALCULATION
-)
+
+
+def probe_of(scope: QuestionScope) -> ScopeProbe:
+    """Return a probe that reads one scope in all questions."""
+    bias = np.array([9.0 * (each is scope) for each in SCOPES], np.float32)
+    weights = np.zeros((len(SCOPES), 2), np.float32)
+    return ScopeProbe(weights, bias, dict.fromkeys(OTHERS, 0.5), CALCULATION)
 
 
 class CalculatingGenerator(KnowingGenerator):
     """A model that writes a calculation where "our" shows that one is asked for."""
 
     family = INSTRUCT.name
-    reading = replace(KnowingGenerator.reading, scope=PROBE)
+    reading = replace(KnowingGenerator.reading, scope=probe_of(QuestionScope.LOOKUP))
 
     def __init__(self, calculation: str) -> None:
         super().__init__("Audit fees.")
@@ -54,6 +57,12 @@ class CalculatingGenerator(KnowingGenerator):
         if messages[-1].content == "Calculation:":
             session.reply = self.calculation
         return session
+
+
+class CountingGenerator(CalculatingGenerator):
+    """The same model, which takes all questions for sums over a set."""
+
+    reading = replace(KnowingGenerator.reading, scope=probe_of(QuestionScope.AGGREGATE))
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +127,14 @@ def test_other_questions_are_answered_from_the_text(
 ) -> None:
     answer = ask(open_pipeline, fees, calculation, question, mode)
     assert not answer.text.startswith("-25")
+
+
+def test_it_comes_before_one_of_several_readings_of_a_table(
+    open_pipeline: OpenPipeline, fees: Path
+) -> None:
+    question = "What is the average of our tax fees over both years?"
+    pipeline = open_pipeline(CountingGenerator("average of [tax fees]"), store=fees)
+    answer = fold(pipeline.answer(AnswerRequest(question, mode=GateMode.ALWAYS)))
+    assert answer.text.startswith("24.5")
+    assert answer.decision.scope is QuestionScope.AGGREGATE
+    assert answer.usage.retrieval_calls == 1

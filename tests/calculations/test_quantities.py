@@ -30,6 +30,11 @@ def test_the_cells_are_taken_from_one_table() -> None:
     assert numbers(["tax fees in 2024", "tax fees in 2023"], COSTS, FEES) == [11, 28]
 
 
+def test_the_cells_may_stand_in_two_records() -> None:
+    months = [f"Month: {name}\nadults: {number}" for name, number in (("May", 40), ("June", 55))]
+    assert numbers(["adults in June", "adults in May"], *months) == [55, 40]
+
+
 def test_what_no_table_names_is_not_found() -> None:
     assert numbers(["visitors in 2024", "visitors in 2023"], FEES) is None
     assert numbers(["tax fees in 2024"]) is None
