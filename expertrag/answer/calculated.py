@@ -36,15 +36,20 @@ LIKELY = 0.5
 _OTHERS = frozenset({QuestionScope.EXISTS, QuestionScope.LATEST, QuestionScope.DOCUMENT})
 """Scopes whose answer is not calculated."""
 _DECIMALS = 2
+_MAY_BE_OTHERS = "The question may be about other numbers than these."
 
 
 @dataclass(frozen=True, slots=True)
 class CalculatedAnswer:
-    """A calculation, its value, and the cells of its quantities by name."""
+    """A calculation, its value, and the cells of its quantities by name.
+
+    ``is_sure``: whether no other table is likely to be meant.
+    """
 
     calculation: Calculation
     value: float
     cells: dict[str, NumberCell]
+    is_sure: bool
 
     @property
     def lines(self) -> list[tuple[str, NumberCell | None]]:
@@ -97,12 +102,14 @@ def calculate(
         return None
     if calculation.averages_row:
         (quantity,) = calculation.quantities
-        row = list_row(chosen[quantity], cells)
+        row = list_row(chosen.cells[quantity], cells)
         value = sum(cell.number for cell in row) / len(row)
         named = {f"{quantity}, {cell.column or at}": cell for at, cell in enumerate(row, 1)}
-        return CalculatedAnswer(calculation, value, named)
-    result = calculation.compute({name: cell.number for name, cell in chosen.items()})
-    return None if result is None else CalculatedAnswer(calculation, result, chosen)
+        return CalculatedAnswer(calculation, value, named, chosen.is_sure)
+    result = calculation.compute({name: cell.number for name, cell in chosen.cells.items()})
+    if result is None:
+        return None
+    return CalculatedAnswer(calculation, result, chosen.cells, chosen.is_sure)
 
 
 def answer_by_calculation(
@@ -116,7 +123,8 @@ def answer_by_calculation(
         if cell is not None:
             yield CitationEvent(_cite(cell, passages[cell.passage], start, start + len(text)))
         start += len(text) + 1
-    yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True)
+    reason = "" if answer.is_sure else _MAY_BE_OTHERS
+    yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True, unsupported_reason=reason)
 
 
 def _draft(context: AnswerContext, generator: Generator) -> Calculation | None:

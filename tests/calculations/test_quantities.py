@@ -18,7 +18,7 @@ def cells(*texts: str) -> list[NumberCell]:
 
 def numbers(quantities: list[str], *texts: str) -> list[float] | None:
     result = find_quantities(quantities, cells(*texts))
-    return None if result is None else [result[quantity].number for quantity in quantities]
+    return None if result is None else [result.cells[quantity].number for quantity in quantities]
 
 
 def test_the_row_and_the_year_are_found() -> None:
@@ -42,6 +42,13 @@ def test_what_no_table_names_is_not_found() -> None:
 
 def test_two_quantities_are_two_cells() -> None:
     assert numbers(["tax fees in May 2024", "tax fees in June 2024"], FEES) is None
+
+
+def test_a_name_in_other_words_is_not_sure() -> None:
+    sure = find_quantities(["tax fees in 2024", "audit fees in 2024"], cells(FEES))
+    unsure = find_quantities(["tax fees in 2024", "audit charges in 2024"], cells(FEES))
+    assert sure is not None and sure.is_sure
+    assert unsure is not None and not unsure.is_sure
 
 
 def test_the_cells_of_a_row() -> None:
