@@ -29,9 +29,11 @@ ENGINE = ("expertrag/llm/engine", "expertrag/llm/load", *KERNELS)
 SEARCH = ("index/expertrag_index", "retriever/expertrag_retriever")
 ANSWERS = (
     "expertrag/answer",
+    "expertrag/calculations",
     "expertrag/grounding",
     "expertrag/stores",
     "expertrag/llm",
+    "expertrag/queries",
     *KERNELS,
     *SEARCH,
 )
