@@ -186,9 +186,10 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.gate_signals": frozenset(
         ["domain_signals", "draft_features", "join_deltas", "truncate_draft"]
     ),
-    # also of a store with tables, and of a model that reads documents and splits questions
+    # also of a store with tables, and of a model that reads documents, splits and calculates
     "expertrag.answer.generate": frozenset(["search_for_gate", "answer_by_scan"])
-    | {"answer_from_table", "find_unrecognised_set"},
+    | {"answer_by_calculation", "answer_from_table", "asks_to_calculate"}
+    | {"find_unrecognised_set", "is_complete"},
     "expertrag.answer.ground": frozenset(["log_odds", "read_again"]),
     "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},
