@@ -107,23 +107,15 @@ def main() -> None:
         return fit.accept(predict(probe, asked, states), probe.bounds)
 
     lookups = [each.text for each in real["test"] if each.scope is QuestionScope.LOOKUP]
+    tests = {
+        "calculated, TAT-QA and worded: recognised": calculated["test"],
+        "copied, TAT-QA: taken for calculated": copied["test"],
+        "real lookups: taken for calculated": lookups,
+    }
     result = [
         *figures_of_asked(accept),
         *figures_of_real(accept, real["test"]),
-        *(
-            mean(
-                name,
-                [
-                    float(states[text] @ calculation.weights + calculation.bias >= 0)
-                    for text in some
-                ],
-            )
-            for name, some in (
-                ("calculated, TAT-QA and worded: recognised", calculated["test"]),
-                ("copied, TAT-QA: taken for calculated", copied["test"]),
-                ("real lookups: taken for calculated", lookups),
-            )
-        ),
+        *(taken_for_calculated(name, calculation, states, tests[name]) for name in tests),
     ]
     print("\n".join((HEADER, *(figure.row for figure in result))))
     body = {"questions": len(train), "figures": list(map(asdict, result))}
@@ -177,6 +169,14 @@ def fitted_calculation(
     rows = np.stack([states[text] for text in (*calculated, *others)])
     weights, bias = fit_calculation(rows, [at < len(calculated) for at in range(len(rows))])
     return Probe(weights, bias, owner)
+
+
+def taken_for_calculated(
+    name: str, probe: Probe, states: Mapping[str, FloatArray], questions: Sequence[str]
+) -> Figure:
+    """Return the share of questions whose answer is taken for a calculated one."""
+    odds = np.stack([states[text] for text in questions]) @ probe.weights + probe.bias
+    return mean(name, [float(each >= 0) for each in odds])
 
 
 def predict(
