@@ -7,10 +7,10 @@ change that a model of this size calculates on its own is seldom right.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from expertrag.answer.sessions import write_draft
 from expertrag.api.events import CitationEvent, DeltaEvent, DoneEvent, PassagesEvent
 from expertrag.api.types import Citation, Constraint, FinishReason, QuestionScope, Sampling
 from expertrag.calculations.cells import NumberCell, read_cells
@@ -23,6 +23,7 @@ from expertrag.calculations.expression import (
 )
 from expertrag.calculations.quantities import find_quantities, list_row
 from expertrag.llm.prompt import INSTRUCT
+from expertrag.queries.wording import format_number
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 LIKELY = 0.5
 """Probability from which a question is taken for one that asks for a calculation."""
 
-_OTHERS = frozenset({QuestionScope.EXISTS, QuestionScope.LATEST, QuestionScope.DOCUMENT})
+_NOT_CALCULATED = frozenset({QuestionScope.EXISTS, QuestionScope.LATEST, QuestionScope.DOCUMENT})
 """Scopes whose answer is not calculated."""
 _DECIMALS = 2
-_MAY_BE_OTHERS = "The question may be about other numbers than these."
+_UNSURE = "The question may be about other numbers than these."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,15 @@ class CalculatedAnswer:
 
 
 def asks_to_calculate(context: AnswerContext, generator: Generator) -> bool:
-    """Return whether a question probably asks for a calculation, and the model can write it."""
+    """Return whether a question probably asks for a calculation, and the model can write it.
+
+    STRICT gives no calculated number: nothing checks that the right cells were found.
+    """
     return (
         context.is_plain
+        and not context.is_strict
         and context.request.scope is None
-        and context.scope not in _OTHERS
+        and context.scope not in _NOT_CALCULATED
         and context.recognised.p_calculation >= LIKELY
         and generator.family == INSTRUCT.name
     )
@@ -117,13 +122,14 @@ def answer_by_calculation(
 ) -> Iterator[AnswerEvent]:
     """Yield the events of an answer: its value, the expression, and a citation for each cell."""
     yield PassagesEvent(tuple(passages), context.view.index.generation)
-    yield DeltaEvent("\n".join(text for text, _ in answer.lines))
+    lines = answer.lines
+    yield DeltaEvent("\n".join(text for text, _ in lines))
     start = 0
-    for text, cell in answer.lines:
+    for text, cell in lines:
         if cell is not None:
             yield CitationEvent(_cite(cell, passages[cell.passage], start, start + len(text)))
         start += len(text) + 1
-    reason = "" if answer.is_sure else _MAY_BE_OTHERS
+    reason = "" if answer.is_sure else _UNSURE
     yield DoneEvent(FinishReason.STOP, 1.0, from_documents=True, unsupported_reason=reason)
 
 
@@ -132,18 +138,14 @@ def _draft(context: AnswerContext, generator: Generator) -> Calculation | None:
     sampling = Sampling(
         DRAFT_TOKENS, frequency_penalty=0.0, stop=("\n",), constraint=Constraint(grammar=GRAMMAR)
     )
-    policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
     messages = write_messages(context.request.question)
-    with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
-        text = "".join(context.meter.stream("draft", session.stream()))
-        context.meter.count(session)
-    return read_calculation(text)
+    return read_calculation(write_draft(context, generator, messages, sampling))
 
 
 def _write(value: float) -> str:
     """Write a number with separators of thousands, and decimals only if it has any."""
-    rounded = round(value, _DECIMALS)
-    return f"{int(rounded):,}" if rounded == int(rounded) else f"{rounded:,.{_DECIMALS}f}"
+    rounded = round(float(value), _DECIMALS)
+    return format_number(rounded, 0 if rounded == int(rounded) else _DECIMALS)
 
 
 def _describe(cell: NumberCell) -> str:

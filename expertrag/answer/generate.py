@@ -211,16 +211,14 @@ class Answering:
         self, context: AnswerContext, gathered: Gathered
     ) -> Iterator[AnswerEvent] | None:
         """Calculate a number from tables in the passages, if the question asks for one."""
-        answer = (
-            None if context.is_strict else calculate(context, gathered.passages, self._generator)
-        )
+        answer = calculate(context, gathered.passages, self._generator)
         return answer_by_calculation(context, answer, gathered.passages) if answer else None
 
     def _calculate_instead(
         self, context: AnswerContext, result: QueryResult
     ) -> Iterator[AnswerEvent] | None:
-        """Calculate from the passages of a search what a query only may answer."""
-        if is_complete(context, result) or not asks_to_calculate(context, self._generator):
+        """Calculate from the passages of a search, if a query has several readings."""
+        if not asks_to_calculate(context, self._generator) or is_complete(context, result):
             return None
         return self._calculate(context, gather_passages(context, self._reranker))
 

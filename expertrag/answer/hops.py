@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.question_set import ONE_FACT, find_set
 from expertrag.answer.search import find_documents, gather_passages
+from expertrag.answer.sessions import write_draft
 from expertrag.answer.tables import name_of_row, query_tables
 from expertrag.api.types import QuestionScope, Sampling
 from expertrag.llm.base import Message
@@ -154,11 +155,7 @@ def split_question(context: AnswerContext, generator: Generator) -> tuple[str, s
         messages += [Message("user", question), Message("assistant", parts)]
     messages += [Message("user", context.request.question), Message("assistant", "First:")]
     sampling = Sampling(_TOKENS, frequency_penalty=0.0, stop=("\n\n",))
-    policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
-    with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
-        text = "".join(context.meter.stream("draft", session.stream()))
-        context.meter.count(session)
-    match = _PARTS.match(text)
+    match = _PARTS.match(write_draft(context, generator, messages, sampling))
     return read_parts(context.request.question, match["first"], match["then"]) if match else None
 
 

@@ -32,6 +32,17 @@ DRAFT_TOKENS = 32
 """Maximum length of a draft answer, in tokens."""
 
 
+def write_draft(
+    context: AnswerContext, generator: Generator, messages: Sequence[Message], sampling: Sampling
+) -> str:
+    """Let the language model write a query, a calculation, or the parts of a question."""
+    policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
+    with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
+        text = "".join(context.meter.stream("draft", session.stream()))
+        context.meter.count(session)
+    return text
+
+
 class Sessions:
     """Opens sessions of a language model; the caller closes them."""
 

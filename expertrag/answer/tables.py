@@ -8,7 +8,6 @@ and the filter of the request are applied before the tables exist.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from expertrag.answer.question_set import QuestionSet, find_rows, find_set
 from expertrag.answer.scope import SETS
 from expertrag.answer.search import Gathered, find_documents
+from expertrag.answer.sessions import write_draft
 from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_answer
 from expertrag.api.tables import Coverage
 from expertrag.api.types import Citation, Passage, QuestionScope, Sampling
@@ -165,12 +165,7 @@ def query_table(
 def _draft(context: AnswerContext, link: TableLink, generator: Generator) -> TableQuery | None:
     """Let the language model write a query; None if it cannot be read or run."""
     sampling = Sampling(DRAFT_TOKENS, frequency_penalty=0.0, stop=DRAFT_STOPS)
-    policy = generator.make_policy(sampling, context.route.answers, context.policy.salt)
-    messages = draft_messages(link)
-    with closing(generator.begin(messages, sampling, context.should_stop, policy)) as session:
-        text = "".join(context.meter.stream("draft", session.stream()))
-        context.meter.count(session)
-    query = read_draft(text, link)
+    query = read_draft(write_draft(context, generator, draft_messages(link), sampling), link)
     try:
         if query is not None:
             context.view.index.tables(context.request.filter or None).run(query.sql)

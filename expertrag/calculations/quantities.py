@@ -57,9 +57,9 @@ def find_quantities(quantities: Sequence[str], cells: Sequence[NumberCell]) -> Q
 
     :param cells: of passages, the best first.
     """
-    scores = {quantity: _score_cells(quantity, cells) for quantity in quantities}
-    if not cells or not all(scores.values()):
+    if not cells:
         return None
+    scores = {quantity: _score_cells(quantity, cells) for quantity in quantities}
     places: list[int | None] = [None, *dict.fromkeys(cell.passage for cell in cells)]
     every = [
         {quantity: _best(ranked, cells, place) for quantity, ranked in scores.items()}

@@ -95,7 +95,8 @@ def test_a_follower_is_ready_with_its_first_copy(
         assert value("expertrag_replica_newest_generation") == 2
         transfers = "expertrag_replica_transfers_total"
         assert (value(transfers, {"what": "pull", "code": "FAILED"}) or 0) > 0
-        assert value(transfers, {"what": "pull", "code": "OK"}) == 2
+        # a copy is served a moment before it is counted
+        wait_until(lambda: value(transfers, {"what": "pull", "code": "OK"}) == 2, WAIT_S)
 
 
 @pytest.mark.parametrize("allow_writes", [False, True])
