@@ -15,6 +15,7 @@ from expertrag.answer.calculated import answer_by_calculation, asks_to_calculate
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.hops import Hops
+from expertrag.answer.in_force import keep_in_force
 from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.question_set import QuestionSet
 from expertrag.answer.reply import ReplyStream, mark_citations
@@ -137,6 +138,8 @@ class Answering:
         """
         request, meter = context.request, context.meter
         strict = request.mode is GateMode.STRICT
+        if self._reading.best_first:
+            gathered = keep_in_force(context, gathered, self.sessions)
         packed = self.sessions.pack(request, gathered.passages)
         meter.add(passages_dropped=len(packed.dropped))
         shown = list(_show_passages(context, packed.kept, gathered))

@@ -101,6 +101,16 @@ class Sessions:
 
         return least_doubt(begin, passages, context.meter)
 
+    def doubt_alone(self, context: AnswerContext, passage: Passage) -> float | None:
+        """Return the doubt that a passage alone holds the answer; None if it cannot be told."""
+        context.should_stop()
+        if not self.pack(context.request, [passage]).kept:
+            return None
+        with closing(self.open_book(context, [passage]).session) as session:
+            doubt = session.look()
+            context.meter.count(session)
+        return doubt
+
     def open_book(
         self,
         context: AnswerContext,

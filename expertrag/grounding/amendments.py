@@ -128,13 +128,20 @@ def days_in(text: str) -> list[str]:
     return days
 
 
-def date_of(passage: Passage) -> str:
+def date_of(passage: Passage, *, metadata: bool = True) -> str:
     """Return the date in the name of a passage's file, else in its metadata; "" if unknown."""
     name = PurePosixPath(path_of(passage.document_id, passage.source)).stem
     if match := _DATE.search(name):
         return "-".join(part for part in match.groups() if part)
+    if not metadata:
+        return ""
     dates = (str(passage.metadata.get(field, "")) for field in DATE_FIELDS)
     return next((date[:10] for date in dates if _DATE.match(date)), "")
+
+
+def states_change(text: str) -> bool:
+    """Return whether a text says that something is changed or replaced."""
+    return bool(_CHANGES.search(text) or _REPLACES.search(text))
 
 
 def _amends(passage: Passage, asked: Wording) -> bool:

@@ -174,8 +174,8 @@ class _Marked:
     def of(cls, passage: Passage, question: str, day: str) -> _Marked:
         effective = effective_from(passage)
         path = PurePosixPath(path_of(passage.document_id, passage.source))
-        family = "" if _DATED.search(path.stem) else _without_marks(path.stem)
-        folders = filter(_without_marks, path.parts[:-1])
+        family = "" if _DATED.search(path.stem) else without_marks(path.stem)
+        folders = filter(without_marks, path.parts[:-1])
         return cls(
             passage,
             path=str(path),
@@ -236,7 +236,7 @@ class _Marked:
         )
 
 
-def _without_marks(name: str) -> str:
+def without_marks(name: str) -> str:
     """Return the words of a name that mark no version, in small letters."""
     for mark in _MARKS:
         name = mark.sub(" ", name)
