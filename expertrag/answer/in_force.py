@@ -89,30 +89,35 @@ class _Doubts:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What answers alone, the latest first, and what changes the latest one."""
+    """The latest passage that answers, what changes it, what it replaces, and other answers."""
 
-    answering: Sequence[Passage]
+    latest: Passage
     changes: Sequence[Passage]
+    earlier: Sequence[Passage]
+    undated: Sequence[Passage]
 
     @classmethod
     def of(cls, passages: Sequence[Passage], doubts: _Doubts, today: str) -> _Read:
         """Read passages alone, of which the first one answers."""
         read = sorted((Written(one, today) for one in passages), key=_rank, reverse=True)
         answering = [one for one in read if doubts.of(one.passage) < ANSWERS_BELOW]
+        latest = answering[0]
         changes = [
             one.passage
-            for one in takewhile(lambda one: one is not answering[0], read)
-            if doubts.of(one.passage) < CHANGES_BELOW and one.changes(answering[0])
+            for one in takewhile(lambda one: one is not latest, read)
+            if doubts.of(one.passage) < CHANGES_BELOW and one.changes(latest)
         ]
-        return cls([one.passage for one in answering], changes)
+        earlier = [one.passage for one in answering if latest.is_after(one)]
+        undated = [one.passage for one in answering[1:] if not latest.is_after(one)]
+        return cls(latest.passage, changes, earlier, undated)
 
     def arrange(self, gathered: Gathered) -> Gathered:
         """Return what changes the latest passage, and that passage; others may contradict it."""
-        latest, *earlier = self.answering
-        if not earlier and not self.changes:
+        if not self.earlier and not self.changes:
             return gathered
-        result = replace(gathered.result, passages=(*self.changes[:1], latest))
-        pairs = [(one, latest) for one in earlier]
+        passages = *self.changes[:1], self.latest, *self.undated
+        pairs = [(one, self.latest) for one in self.earlier]
+        result = replace(gathered.result, passages=passages)
         return replace(gathered, result=result, replaced=(*gathered.replaced, *pairs))
 
 

@@ -83,6 +83,13 @@ class Written:
         is_in_effect = effective_from(self.passage) <= self.today
         return not is_draft(self.passage), is_in_effect, self.day
 
+    def is_after(self, other: Written) -> bool:
+        """Return whether this document is in force instead of another one, beyond doubt."""
+        if self.rank[:2] != other.rank[:2]:
+            return self.rank > other.rank
+        shared = min(len(self.day), len(other.day))  # "2025" may be before or after "2025-03"
+        return self.day[:shared] > other.day[:shared]
+
     def may_follow(self, other: Written) -> bool:
         """Return whether one of two documents may be the successor of the other."""
         if self.passage.document_id == other.passage.document_id:

@@ -189,7 +189,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     # also of a store with tables, and of a model that reads documents, splits and calculates
     "expertrag.answer.generate": frozenset(["search_for_gate", "answer_by_scan"])
     | {"answer_by_calculation", "answer_from_table", "asks_to_calculate"}
-    | {"find_unrecognised_set", "is_complete"},
+    | {"find_unrecognised_set", "is_complete", "keep_in_force"},
     "expertrag.answer.ground": frozenset(["log_odds", "read_again"]),
     "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},

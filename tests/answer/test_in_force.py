@@ -80,6 +80,20 @@ def test_a_later_passage_that_does_not_answer_changes_nothing(
     assert "otherwise" not in answer.text
 
 
+def test_of_passages_without_dates_none_is_left_out(
+    open_pipeline: OpenPipeline, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    (tmp_path / "docs" / "rules").mkdir(parents=True)
+    for name, years in (("laptops.txt", "three"), ("laptops in offices.txt", "four")):
+        text = f"A laptop of Brambleworks is replaced after {years} years."
+        (tmp_path / "docs" / "rules" / name).write_text(text)
+    with IndexWriter.open(tmp_path / "store", embedder) as writer:
+        writer.build(load([tmp_path / "docs"], on_failure=lambda _: None))
+    answer = ask(open_pipeline, tmp_path / "store", ReadingGenerator(three=0.02, four=0.2))
+    assert len(answer.passages) == 2
+    assert "otherwise" not in answer.text
+
+
 def test_a_change_that_does_not_answer_alone_is_read_with_what_it_changes(
     open_pipeline: OpenPipeline, rules_store: Path
 ) -> None:

@@ -111,3 +111,21 @@ def test_a_draft_and_what_takes_effect_later_rank_below_what_is_in_force() -> No
     ranks = [Written(one, TODAY).rank for one in (in_force, draft, later)]
     assert max(ranks) == ranks[0]
     assert Written(later, "2026-02-01").rank > Written(in_force, "2026-02-01").rank
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("rules 2025-03.txt", "rules 2024.txt", True),
+        ("rules 2024.txt", "rules 2025-03.txt", False),
+        ("rules 2025.txt", "rules 2025-03.txt", False),
+        ("rules 2025-03.txt", "rules 2025.txt", False),
+        ("rules 2025.txt", "rules.txt", False),
+        ("rules.txt", "rules 2025 draft.txt", True),
+    ],
+)
+def test_a_document_is_after_another_one_only_if_the_dates_say_so(
+    one: str, other: str, *, expected: bool
+) -> None:
+    first, second = (Written(passage(path, "By train."), TODAY) for path in (one, other))
+    assert first.is_after(second) is expected
