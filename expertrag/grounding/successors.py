@@ -112,8 +112,8 @@ class Written:
     def _is_dated_as(self, other: Written) -> bool:
         """Return whether both say from when they are effective, or differ by a month in the name.
 
-        Contracts that differ by a number only may be those of several parties. Names with a full
-        date are those of minutes and letters.
+        Contracts that differ by a number only may have several parties. Files with a full date in
+        the name are minutes and letters.
         """
         if effective_from(self.passage) and effective_from(other.passage):
             return True
