@@ -57,7 +57,7 @@ def test_equal_texts_follow_each_other_by_their_dates_and_not_by_their_numbers()
     effective = [
         lease(f"leases/rent-{n}.txt", 900 + n, f"Effective: 2024-0{n}-01\n\n") for n in (1, 2)
     ]
-    for one, other, follows in ((*dated, True), (*numbered, False), (*effective, True)):
+    for (one, other), follows in ((dated, True), (numbered, False), (effective, True)):
         assert bool(find_successors(one, [other], asked, TODAY)) is follows
 
 
