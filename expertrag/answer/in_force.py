@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import takewhile
+from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,9 @@ class _Read:
     @classmethod
     def of(cls, passages: Sequence[Passage], doubts: _Doubts, today: str) -> _Read:
         """Read passages alone, of which the first one answers."""
-        read = sorted((Written(one, today) for one in passages), key=_rank, reverse=True)
+        read = sorted(
+            (Written(one, today) for one in passages), key=attrgetter("rank"), reverse=True
+        )
         answering = [one for one in read if doubts.of(one.passage) < ANSWERS_BELOW]
         latest = answering[0]
         changes = [
@@ -119,10 +122,6 @@ class _Read:
         pairs = [(one, self.latest) for one in self.earlier]
         result = replace(gathered.result, passages=passages)
         return replace(gathered, result=result, replaced=(*gathered.replaced, *pairs))
-
-
-def _rank(one: Written) -> tuple[bool, bool, str]:
-    return one.rank
 
 
 def _find_others(

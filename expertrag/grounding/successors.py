@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from expertrag.api.types import Passage
 from expertrag.grounding.amendments import date_of, days_in, states_change
-from expertrag.grounding.versions import effective_from, is_draft, without_marks
+from expertrag.grounding.versions import effective_from, is_draft, without_marks, years_in
 from expertrag.grounding.wording import Wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.build.naming import path_of
@@ -28,7 +28,6 @@ _HEAD = 400
 _SAME = 0.5
 """Share of the shorter passage's words that its successor in the same folder holds."""
 
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _DAY = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2])[-_. ]?[0-3]\d(?!\d)")
 _SERIES = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2]|q[1-4])", re.IGNORECASE)
 _MONTH = 7
@@ -49,11 +48,6 @@ class Written:
     def path(self) -> PurePosixPath:
         """The path of the passage's file."""
         return PurePosixPath(path_of(self.passage.document_id, self.passage.source))
-
-    @cached_property
-    def name(self) -> frozenset[str]:
-        """The words of the file's name without a year, a version, "draft" or "new"."""
-        return name_words(self.path.stem)
 
     @cached_property
     def head(self) -> str:
@@ -156,11 +150,6 @@ def are_versions(one: str, other: str) -> bool:
 def name_words(stem: str) -> frozenset[str]:
     """Return the words of a file's name that mark no version."""
     return frozenset(without_marks(stem).split())
-
-
-def years_in(text: str) -> list[str]:
-    """Return the years in a text."""
-    return _YEAR.findall(text)
 
 
 def is_row(passage: Passage) -> bool:

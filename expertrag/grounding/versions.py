@@ -181,7 +181,7 @@ class _Marked:
             path=str(path),
             family="/".join([*folders, family]) if family else "",
             words=frozenset(passage.text.casefold().split()),
-            named=not {*_YEAR.findall(str(path))}.isdisjoint(_YEAR.findall(question)),
+            named=not {*years_in(str(path))}.isdisjoint(years_in(question)),
             name=path.stem,
             flags=" ".join([*path.parts, str(passage.metadata.get("status", ""))]),
             effective=effective,
@@ -212,7 +212,7 @@ class _Marked:
         """The year in the file's name, its folders or the document's first line; "" without one."""
         head = self.passage.text.lstrip().split("\n", 1)[0][:_HEAD] * (self.passage.ordinal == 0)
         texts = (self.name, self.flags, head)
-        return max(next(filter(None, map(_YEAR.findall, texts)), ()), default="")
+        return max(next(filter(None, map(years_in, texts)), ()), default="")
 
     @property
     def numbers(self) -> list[int]:
@@ -234,6 +234,11 @@ class _Marked:
             self.numbers,
             self.effective or next(filter(None, dates), ""),
         )
+
+
+def years_in(text: str) -> list[str]:
+    """Return the years in a text."""
+    return _YEAR.findall(text)
 
 
 def without_marks(name: str) -> str:

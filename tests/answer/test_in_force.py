@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from serving_fixtures import DoubtingGenerator, OpenPipeline
 
 from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateMode, QuestionScope
+from expertrag.llm.base import Message
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders.load import load
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -24,18 +26,22 @@ NOTES = {
 }
 
 
-@pytest.fixture(scope="module")
-def rules_store(
-    tmp_path_factory: pytest.TempPathFactory, embedder: SentenceTransformerEmbedder
-) -> Path:
-    """A rule, the one that replaces it, and other texts."""
-    folder = tmp_path_factory.mktemp("rules")
-    for name, text in NOTES.items():
+def build_store(folder: Path, embedder: SentenceTransformerEmbedder, texts: dict[str, str]) -> Path:
+    """Build a store of texts, by path."""
+    for name, text in texts.items():
         (folder / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "docs" / name).write_text(text)
     with IndexWriter.open(folder / "store", embedder) as writer:
         writer.build(load([folder / "docs"], on_failure=lambda _: None))
     return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def rules_store(
+    tmp_path_factory: pytest.TempPathFactory, embedder: SentenceTransformerEmbedder
+) -> Path:
+    """A rule, the one that replaces it, and other texts."""
+    return build_store(tmp_path_factory.mktemp("rules"), embedder, NOTES)
 
 
 class ReadingGenerator(DoubtingGenerator):
@@ -45,8 +51,8 @@ class ReadingGenerator(DoubtingGenerator):
         super().__init__("", 0.95)
         self.doubts_by_word = doubts
 
-    def reply_to(self, messages: object) -> str:
-        super().reply_to(messages)  # type: ignore[arg-type]
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        super().reply_to(messages)
         shown = self.prompts[-1] if self.prompts else ""
         doubts = [d for word, d in self.doubts_by_word.items() if word in shown]
         self.doubt = min(doubts, default=0.95)
@@ -54,9 +60,13 @@ class ReadingGenerator(DoubtingGenerator):
 
 
 def ask(
-    open_pipeline: OpenPipeline, store: Path, model: ReadingGenerator, **more: object
+    open_pipeline: OpenPipeline,
+    store: Path,
+    model: ReadingGenerator,
+    scope: QuestionScope | None = None,
+    k: int = 5,
 ) -> Answer:
-    request = AnswerRequest(QUESTION, GateMode.ALWAYS, as_of="2025-10-15", **more)  # type: ignore[arg-type]
+    request = AnswerRequest(QUESTION, GateMode.ALWAYS, k=k, scope=scope, as_of="2025-10-15")
     return fold(open_pipeline(model, store=store).answer(request))
 
 
@@ -83,13 +93,11 @@ def test_a_later_passage_that_does_not_answer_changes_nothing(
 def test_of_passages_without_dates_none_is_left_out(
     open_pipeline: OpenPipeline, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
-    (tmp_path / "docs" / "rules").mkdir(parents=True)
-    for name, years in (("laptops.txt", "three"), ("laptops in offices.txt", "four")):
-        text = f"A laptop of Brambleworks is replaced after {years} years."
-        (tmp_path / "docs" / "rules" / name).write_text(text)
-    with IndexWriter.open(tmp_path / "store", embedder) as writer:
-        writer.build(load([tmp_path / "docs"], on_failure=lambda _: None))
-    answer = ask(open_pipeline, tmp_path / "store", ReadingGenerator(three=0.02, four=0.2))
+    text = "A laptop of Brambleworks is replaced after {} years."
+    names = {"rules/laptops.txt": "three", "rules/laptops in offices.txt": "four"}
+    texts = {name: text.format(years) for name, years in names.items()}
+    store = build_store(tmp_path, embedder, texts)
+    answer = ask(open_pipeline, store, ReadingGenerator(three=0.02, four=0.2))
     assert len(answer.passages) == 2
     assert "otherwise" not in answer.text
 
@@ -113,18 +121,15 @@ def test_a_question_that_needs_several_passages_keeps_them(
     assert len(answer.passages) > 1
 
 
-def test_an_older_version_that_the_search_did_not_bring_is_read(
+def test_a_version_that_the_search_did_not_bring_is_read(
     open_pipeline: OpenPipeline, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
-    (tmp_path / "docs" / "rules").mkdir(parents=True)
-    (tmp_path / "docs" / "rules" / "laptops.txt").write_text(OLD)
-    (tmp_path / "docs" / "rules" / "laptops_new_text.txt").write_text(
+    text = "A laptop of Brambleworks, number {}, is replaced when it breaks, in years."
+    texts = {f"laptop of years {n}.txt": text.format(n) for n in range(30)}
+    texts["rules/laptops.txt"] = OLD
+    texts["rules/laptops_new_text.txt"] = (
         "From 20 June 2024 on, machines last four years instead of what was said in April 2022."
     )
-    for number in range(30):
-        text = f"A laptop of Brambleworks, number {number}, is replaced when it breaks, in years."
-        (tmp_path / "docs" / f"laptop of years {number}.txt").write_text(text)
-    with IndexWriter.open(tmp_path / "store", embedder) as writer:
-        writer.build(load([tmp_path / "docs"], on_failure=lambda _: None))
-    answer = ask(open_pipeline, tmp_path / "store", ReadingGenerator(three=0.02, four=0.2), k=3)
+    store = build_store(tmp_path, embedder, texts)
+    answer = ask(open_pipeline, store, ReadingGenerator(three=0.02, four=0.2), k=3)
     assert [one.document_id for one in answer.passages] == ["rules/laptops_new_text.txt"]
