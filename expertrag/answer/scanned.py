@@ -37,7 +37,7 @@ def answer_by_scan(context: AnswerContext, scanner: Scanner) -> Iterator[AnswerE
     index, scope = context.view.index, context.scope
     result = yield from scanner.stream(context, scope)
     cited = dict(_find_passages(index, result.matched[:MOST_PASSAGES]))
-    table, coverage = to_table(result, scope)
+    table, coverage = to_table(result)
     head, bullets = _write_head(result, scope), _write_bullets(result.matched)
     answer = SetAnswer(
         tuple(one.passage for one in cited.values()),

@@ -64,11 +64,6 @@ class ScopeProbabilities:
         sure = self.probabilities[likeliest] >= self.bounds[likeliest]
         return likeliest if sure else QuestionScope.LOOKUP
 
-    @property
-    def p_set(self) -> float:
-        """The probability that the answer depends on every document that matches."""
-        return sum(self.probabilities[scope] for scope in SETS)
-
 
 class ScopeWeights(NamedTuple):
     """Quantised weights of the logistic regression.

@@ -1,7 +1,7 @@
 """The scan: read every document of a family once, and let code compare, count and compute.
 
 plan.py             what the question asks of each document, once by the model
-documents.py        the documents that it means, chosen for recall
+documents.py        the documents of the family, those that match best first
 tasks.py            what code settles without the model
 excerpts.py         the sentences of a document that are read
 reading.py          one attribute of one document, one token where possible

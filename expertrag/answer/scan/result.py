@@ -77,8 +77,7 @@ class ScanResult:
     """The documents of a scan in the order of their ids.
 
     ``searched``: documents that may match. ``left_out``: of those, not read. ``family``: what they
-    were chosen by, in words. ``whole``: whether they are all documents of a family, not the best of
-    a search. ``stopped``: why some were not read.
+    were chosen by, in words.
     """
 
     plan: ScanPlan
@@ -86,8 +85,6 @@ class ScanResult:
     searched: int
     left_out: int = 0
     family: str = ""
-    whole: bool = True
-    stopped: str = ""
 
     @property
     def matched(self) -> tuple[ScannedDocument, ...]:
@@ -120,7 +117,7 @@ class ScanResult:
     def reason(self) -> str:
         """Why it may not be complete."""
         if self.left_out:
-            return f"{self.left_out} documents were not read{self.stopped and f': {self.stopped}'}"
+            return f"{self.left_out} documents were not read"
         reasons = []
         if self.unsure:
             names = ", ".join(document.id for document in self.unsure[:3])
@@ -128,8 +125,6 @@ class ScanResult:
         if self.doubtful:
             names = ", ".join(document.id for document in self.doubtful[:3])
             reasons.append(f"{len(self.doubtful)} documents were not read beyond doubt ({names})")
-        if not self.whole:
-            reasons.append("the documents were chosen by a search, and others may match")
         return "; ".join(reasons or [READ_BY_MODEL])
 
     @property

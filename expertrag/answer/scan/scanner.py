@@ -5,19 +5,14 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Yielding
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
 from expertrag.answer.scan.decisions import NAMED, decide, is_certain
 from expertrag.answer.scan.document_reader import DocumentReader
-from expertrag.answer.scan.documents import (
-    MOST_DOCUMENTS,
-    ChosenDocuments,
-    choose_documents,
-    family_of,
-)
+from expertrag.answer.scan.documents import MOST_DOCUMENTS, ChosenDocuments, choose_documents
 from expertrag.answer.scan.kept import KeptReadings
 from expertrag.answer.scan.plan import Attribute, ScanPlan, read_plan
 from expertrag.answer.scan.result import AttributeRead, Reading, ScannedDocument, ScanResult
@@ -36,7 +31,6 @@ SESSIONS = 12
 """Documents that are read at a time, so that the steps of the engine are full."""
 _SECONDS_A_READING = 0.5  # before the first scan has measured it
 
-Progress = Callable[[ProgressEvent], None]
 _Read = dict[str, list[AttributeRead]]  # by document
 
 
@@ -53,28 +47,10 @@ class Scanner:
         """Whether the model is large enough to read documents one by one."""
         return self._generator.family == prompt.INSTRUCT.name
 
-    def scan(
-        self,
-        context: AnswerContext,
-        scope: QuestionScope,
-        progress: Progress | None = None,
-        limit: int = MOST_DOCUMENTS,
-    ) -> ScanResult:
-        """Read the documents that the question of a context means; see :meth:`stream`."""
-        events = self.stream(context, scope, limit)
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as ended:
-                result: ScanResult = ended.value
-                return result
-            if progress:
-                progress(event)
-
     def stream(
         self, context: AnswerContext, scope: QuestionScope, limit: int = MOST_DOCUMENTS
     ) -> Yielding[ProgressEvent, None, ScanResult]:
-        """Read the documents that the question of a context means, yielding the progress.
+        """Read the documents of the family that a question is about, yielding the progress.
 
         The first event comes before the first document is read: what is to be read, and how long
         that is likely to take. Closing the iterator ends the reading.
@@ -84,10 +60,7 @@ class Scanner:
         as_of = context.request.as_of
         today = datetime.date.fromisoformat(as_of[:10]) if as_of else datetime.date.today()
         plan = read_plan(context, self._generator, scope, today)
-        about = context.asks_about
-        chosen = family_of(context, about.family, about.name, limit)
-        chosen = chosen or choose_documents(context, plan.noun, limit)
-        return (yield from self.read(context, plan, chosen))
+        return (yield from self.read(context, plan, choose_documents(context, limit)))
 
     def read(
         self, context: AnswerContext, plan: ScanPlan, chosen: ChosenDocuments
@@ -111,7 +84,7 @@ class Scanner:
             for info in sorted(chosen.documents, key=lambda info: info.id)
         )
         searched = len(documents) + chosen.left_out
-        return ScanResult(plan, documents, searched, chosen.left_out, chosen.family, chosen.whole)
+        return ScanResult(plan, documents, searched, chosen.left_out, chosen.family)
 
     def _read_attribute(
         self, reader: DocumentReader, attribute: Attribute, texts: dict[str, str], read: _Read

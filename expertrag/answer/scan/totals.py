@@ -11,7 +11,7 @@ from expertrag.answer.scan.plan import Attribute, Computed
 from expertrag.answer.scan.result import ScannedDocument, ScanResult
 from expertrag.answer.scan.values import Kind, Normal, Quantity
 from expertrag.api.tables import AnswerTable, Coverage
-from expertrag.api.types import QuestionScope, Scalar
+from expertrag.api.types import Scalar
 
 _CENT = Decimal("0.01")
 
@@ -57,12 +57,11 @@ def totals(result: ScanResult) -> tuple[Total, ...]:
     )
 
 
-def to_table(result: ScanResult, scope: QuestionScope) -> tuple[AnswerTable, Coverage]:
+def to_table(result: ScanResult) -> tuple[AnswerTable, Coverage]:
     """Return the documents that match with what was read of each, and how complete they are.
 
     Of a sum or another computed value, the rows are the documents that it was computed from.
     """
-    del scope  # the rows of a count are what was counted
     attributes = result.plan.attributes
     columns = ("document", "title", *(attribute.name for attribute in attributes))
     rows = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from scan_samples import DOCUMENTS, OpenContext
 
 from expertrag.answer.context import AnswerContext, QuestionInContext, Route
-from expertrag.api.types import AnswerRequest, GateMode
+from expertrag.answer.question_set import QuestionSet
+from expertrag.api.types import AnswerRequest, GateMode, QuestionScope
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter
@@ -31,11 +33,12 @@ def scan_view(tmp_path_factory: pytest.TempPathFactory, embedder: Any) -> Iterat
 
 @pytest.fixture
 def ask(scan_view: View) -> OpenContext:
-    """Opens the context of a question."""
+    """Opens the context of a question about a family of documents."""
 
     def open(
         question: str,
         *,
+        family: str = "contracts",
         labels: frozenset[str] | None = frozenset(),
         salt: str = "",
         should_stop: ShouldStop = never_stop,
@@ -45,7 +48,13 @@ def ask(scan_view: View) -> OpenContext:
         request = AnswerRequest(question, mode=GateMode.ALWAYS, **options)
         vectors = view.searcher.encode(question, request.filter or None)
         asked = QuestionInContext(question, question, vectors=vectors)
-        policy = SequencePolicy(salt=salt)
-        return AnswerContext(request, asked, Route(), (), policy, view, Meter(), should_stop)
+        context = AnswerContext(
+            request, asked, Route(), (), SequencePolicy(salt=salt), view, Meter(), should_stop
+        )
+        database = view.index.tables(request.filter or None)
+        table = next(one for one in database.tables if family in one.names)
+        documents = database.documents_of(table.name)
+        about = QuestionSet(QuestionScope.LIST, family=documents, name=family)
+        return replace(context, asks_about=about)
 
     return open

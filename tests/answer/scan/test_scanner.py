@@ -29,7 +29,7 @@ def _scan(
     scanner: Scanner, context: AnswerContext, *attributes: Attribute, noun: str = "contracts"
 ) -> tuple[list[ProgressEvent], ScanResult]:
     plan = ScanPlan(noun, attributes, Computed.LIST)
-    events = scanner.read(context, plan, choose_documents(context, noun, 100))
+    events = scanner.read(context, plan, choose_documents(context, 100))
     seen: list[ProgressEvent] = []
     while True:
         try:
@@ -51,7 +51,7 @@ def test_code_settles_what_no_value_can_match(
         f"contracts/contract-{number}.txt" for number in (1, 2, 3, 4)
     ]
     assert result.documents[0].holds is False
-    assert (result.searched, result.whole) == (4, True)
+    assert (result.searched, result.family) == (4, "all of contracts")
 
 
 def test_what_was_chosen_is_a_quote(ask: OpenContext, smollm: TransformersGenerator) -> None:
@@ -109,7 +109,7 @@ def test_yes_or_no_has_a_probability(ask: OpenContext, smollm: TransformersGener
 def test_a_name_is_only_looked_for_where_it_occurs(
     ask: OpenContext, smollm: TransformersGenerator
 ) -> None:
-    context = ask("Which meetings did Anna Meier chair?")
+    context = ask("Which meetings did Anna Meier chair?", family="minutes")
     _, result = _scan(Scanner(smollm), context, CHAIR, noun="meetings")
     held = {document.id: document.holds for document in result.documents}
     assert held["minutes/April.txt"] is False
@@ -130,7 +130,7 @@ def test_an_error_that_stops_a_request_ends_the_scan(
 
     context = ask(QUESTION, should_stop=should_stop)
     events = Scanner(smollm).read(
-        context, ScanPlan("contracts", (FEE,)), choose_documents(context, "contracts", 100)
+        context, ScanPlan("contracts", (FEE,)), choose_documents(context, 100)
     )
     next(events)
     stopped.set()
@@ -144,7 +144,7 @@ def test_closing_the_iterator_ends_the_threads(
 ) -> None:
     context = ask(QUESTION)
     events = Scanner(smollm).read(
-        context, ScanPlan("contracts", (FEE,)), choose_documents(context, "contracts", 100)
+        context, ScanPlan("contracts", (FEE,)), choose_documents(context, 100)
     )
     next(events)
     next(events)

@@ -11,7 +11,6 @@ from expertrag.answer.scan.plan import Attribute, Computed
 from expertrag.answer.scan.result import READ_BY_MODEL
 from expertrag.answer.scan.totals import Total, coverage_of, to_table, totals
 from expertrag.answer.scan.values import Kind, Quantity, parse_value
-from expertrag.api.types import QuestionScope
 
 FEE = Attribute("annual fee", Kind.MONEY)
 END = Attribute("end date", Kind.DATE, condition(Kind.DATE, Operator.IS, "2026"))
@@ -66,7 +65,7 @@ def test_the_table_has_the_documents_that_match_and_what_was_read() -> None:
         scanned("a", END, parse_value("3 May 2026", Kind.DATE)),
         scanned("b", END, None, holds=False),
     )
-    table, coverage = to_table(scan, QuestionScope.LIST)
+    table, coverage = to_table(scan)
     assert table.columns == ("document", "title", "end date")
     assert table.rows == (("a", "Title of a", "2026-05-03"),)
     assert table.sources == (("a",),)
@@ -75,7 +74,7 @@ def test_the_table_has_the_documents_that_match_and_what_was_read() -> None:
     assert (coverage.complete, coverage.reason) == (None, READ_BY_MODEL)
 
 
-def test_what_is_unsure_left_out_or_searched_for_is_not_complete() -> None:
+def test_what_is_unsure_or_left_out_is_not_complete() -> None:
     sure = scanned("a", END, parse_value("3 May 2026", Kind.DATE))
     unsure = scanned("b", END, parse_value("2026", Kind.DATE), holds=None)
     coverage = coverage_of(result(Computed.LIST, sure, unsure))
@@ -83,9 +82,6 @@ def test_what_is_unsure_left_out_or_searched_for_is_not_complete() -> None:
     assert "could not be read for sure (b)" in coverage.reason
     coverage = coverage_of(result(Computed.LIST, sure, left_out=3))
     assert (coverage.complete, coverage.left_out, coverage.searched) == (False, 3, 4)
-    coverage = coverage_of(result(Computed.LIST, sure, whole=False))
-    assert coverage.complete is None
-    assert "chosen by a search" in coverage.reason
 
 
 def test_a_sum_without_some_values_is_not_known_to_be_complete() -> None:
