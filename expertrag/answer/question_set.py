@@ -162,7 +162,7 @@ def _find_understood(
     link = link_question([one.link for one in candidates[:UNDERSTOOD]], database)
     if link is None or not link.understood or not find_queries(link, scope, database):
         return None
-    is_guess = bool(link.contained or link.ignored) and scope is not QuestionScope.EXISTS
+    is_guess = bool(link.contained or link.ignored)
     return link if not is_guess or has_rows(link, database) else None
 
 

@@ -169,14 +169,14 @@ def period_conditions(link: TableLink, database: TableDatabase) -> list[list[Que
     dates = [column for column in link.table.columns if column.kind == "date"]
     linked = [column for column, _ in link.columns if column.kind == "date"]
     columns = linked[:1] if len(linked) == 1 else linked or dates
-    if not link.parts.periods:
+    if not link.periods:
         return []
     return [[_join_periods(link, column, database) for column in columns]]
 
 
 def _join_periods(link: TableLink, column: Column, database: TableDatabase) -> QueryCondition:
     parts, notes = [], []
-    for period in link.parts.periods:
+    for period in link.periods:
         sql, note = _within(period, link, column, database)
         parts.append(sql)
         notes.append(note)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from expertrag.llm.base import Message
-from expertrag.queries.conditions import NO, YES, QueryCondition
+from expertrag.queries.conditions import NO, YES, QueryCondition, literal
 from expertrag.queries.linking import TableLink
 from expertrag.queries.query import TableQuery
 from expertrag.queries.schema import convert_numbers, describe_table, simple_name
@@ -28,7 +28,7 @@ _SYSTEM = (
     "'2026-06-30'. An empty cell is NULL. For a list, select the name or id of each row. Answer "
     "with SQL only."
 )
-_BEGINNING = "SELECT"
+BEGINNING = "SELECT"
 _MOST_ASSUMED = 12
 """Most values of a column of which the model may choose one that the question does not say."""
 
@@ -55,6 +55,8 @@ _EXTREME = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\")")
+_APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
+_IS_EMPTY = re.compile(r"(?P<name>\"[^\"]+\") IS (?P<not>NOT )?NULL", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d]\w*")
 _KEYWORDS = frozenset(
     {"SELECT", "DISTINCT", "FROM", "WHERE", "GROUP", "ORDER", "BY", "LIMIT", "AND", "OR", "NOT"}
@@ -62,8 +64,11 @@ _KEYWORDS = frozenset(
 )
 
 
-def draft_messages(link: TableLink) -> list[Message]:
-    """Return the prompt for a query over the table of a link."""
+def draft_messages(link: TableLink, beginning: str = BEGINNING) -> list[Message]:
+    """Return the prompt for a query over the table of a link.
+
+    :param beginning: what the query begins with.
+    """
     periods = [
         f"{period.text} is from '{period.first}' to '{period.last}'"
         for period in link.parts.periods
@@ -73,25 +78,35 @@ def draft_messages(link: TableLink) -> list[Message]:
     parts = [describe_table(link), ""]
     parts += [f"Note: {'; '.join(hints)}"] if hints else []
     user = Message("user", "\n".join([*parts, f"Question: {link.parts.question}"]))
-    return [Message("system", _SYSTEM), user, Message("assistant", _BEGINNING)]
+    return [Message("system", _SYSTEM), user, Message("assistant", beginning)]
 
 
-def read_draft(text: str, link: TableLink) -> TableQuery | None:
+def begin_conditions(link: TableLink, *, counts: bool) -> str:
+    """Return the beginning of a query of which the model writes the conditions only."""
+    return f"SELECT {'COUNT(*)' if counts else '*'} FROM {link.table.name} WHERE"
+
+
+def read_draft(text: str, link: TableLink, beginning: str = BEGINNING) -> TableQuery | None:
     """Read the SQL that continues the prompt.
 
     None if it is not a query of one table. A condition is left out if the question does not
     say its number or day: models fill in what they have seen in the prompt. A value of a column
-    with few values may be meant by other words. Notes say both.
+    with few values may be meant by other words. Notes say both. A query of which no condition
+    is left is not what the question asks.
     """
     table = link.table
-    sql = _simplify(" ".join(_quote_names(f"{_BEGINNING} {text.strip()}", table).split()))
+    written = _APOSTROPHE.sub("''", f"{beginning} {text.strip()}")  # 'Clockmaker's House'
+    sql = _simplify(" ".join(_quote_names(written, table).split()))
     match = _SELECT.fullmatch(sql)
-    if match is None or match["having"] or _FORBIDDEN.search(sql):
+    if match is None or match["having"] or _FORBIDDEN.search(_QUOTED.sub("", sql)):
         return None
     target = _read_target(match, table)
     if target is None:
         return None
-    conditions = [_read_condition(part, link) for part in _split(match["where"] or "")]
+    where = _answer_flags(match["where"] or "", table)
+    conditions = [_read_condition(part, link) for part in _split(where)]
+    if conditions and not any(conditions):
+        return None
     where = " ".join(one.sql for one in conditions if one)
     if None in conditions:
         note = "a condition that the question does not say was left out"
@@ -148,6 +163,20 @@ def _split(where: str) -> list[str]:
     return parts
 
 
+def _answer_flags(where: str, table: StoreTable) -> str:
+    """Write "is empty" as "no" for a column of yes and no, in which empty cells mean no as well."""
+
+    def write(match: re.Match[str]) -> str:
+        column = table.column(match["name"].strip('"'))
+        no = [value for value in column.values if fold(value) in NO] if column else []
+        if column is None or not no or not {*map(fold, column.values)} <= {*YES, *NO}:
+            return match[0]
+        is_no = f"({match['name']} IS NULL OR {match['name']} = {literal(no[0])})"
+        return f"NOT {is_no}" if match["not"] else is_no
+
+    return _IS_EMPTY.sub(write, where)
+
+
 def _read_condition(sql: str, link: TableLink) -> QueryCondition | None:
     """Return a condition with a note on values that the question does not say in these words.
 
@@ -171,10 +200,16 @@ def _read_condition(sql: str, link: TableLink) -> QueryCondition | None:
         said = (any(same_word(part.folded, word) for word in words) for part in words_of(plain))
         if fold(plain) in YES | NO or any(said):
             continue
-        if fold(plain) not in few:
+        if fold(plain) not in few or _is_full_name(plain):
             return None
         assumed.append(f"it is taken as “{plain}”")
     return QueryCondition(f"({sql})", "", "; ".join(assumed)) if _says_numbers(sql, link) else None
+
+
+def _is_full_name(value: str) -> bool:
+    """Return whether a value is a name of several words, which other words do not mean."""
+    words = value.split()
+    return len(words) > 1 and all(word[0].isupper() for word in words)
 
 
 def _says_numbers(where: str, link: TableLink) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 
-from expertrag.queries.periods import NamedPeriod, find_periods
+from expertrag.queries.periods import NamedPeriod, find_periods, find_years
 from expertrag.queries.synonyms import KNOWN_WORDS, have_same_meaning
 from expertrag.queries.units import currency_of, unit_of, write_digits
 from expertrag.queries.vocabulary import Word, correct_words, fold, same_word, words_of
@@ -149,10 +149,23 @@ class TableLink:
         return not is_all and (named or linked)
 
     @property
+    def periods(self) -> tuple[NamedPeriod, ...]:
+        """The periods that the rows are compared with.
+
+        A year that the table's name has, or the name of a column in question, is the year of all
+        rows: "Hours given in 2024". It is compared only with a day that the question asks about.
+        """
+        columns = [column for column, _ in self.columns]
+        if any(column.kind == "date" for column in columns):
+            return self.parts.periods
+        years = {*find_years(" ".join((*self.table.names, *(one.name for one in columns))))}
+        return tuple(period for period in self.parts.periods if period.year not in years)
+
+    @property
     def understood(self) -> bool:
         """Whether all of the question is linked with this table."""
         kinds = {column.kind for column in self.table.columns}
-        if self.parts.periods and "date" not in kinds:
+        if self.periods and "date" not in kinds:
             return False
         if self.parts.numbers and "number" not in kinds:
             return False

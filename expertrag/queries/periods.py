@@ -69,6 +69,12 @@ class NamedPeriod:
     text: str
     months: tuple[int, ...] = ()
 
+    @property
+    def year(self) -> str:
+        """The year that the period is; "" if it is not a whole year."""
+        year = self.first[:4]
+        return year if (self.first, self.last) == (f"{year}-01-01", f"{year}-12-31") else ""
+
 
 def find_periods(question: str, today: date) -> tuple[NamedPeriod, ...]:
     """Return the periods in the order in which a question names them; they do not overlap.

@@ -99,6 +99,9 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
         ],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
         "bench-ray": ["bench_ray", "--every", "40", "--workers", "1"],
+        "bench-scan": [
+            "bench_scan", "--model", SMALL, "--documents", "6", "--work", str(scratch / "work"),
+        ],
         "bench-scale": [
             "bench_scale", "--sizes", "1000", "--seconds", "1", "--work", str(scratch / "work"),
         ],

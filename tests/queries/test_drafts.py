@@ -8,10 +8,12 @@ import pytest
 from company_tables import company
 
 from expertrag.queries.candidates import rank_tables
-from expertrag.queries.drafts import draft_messages, read_draft
-from expertrag.queries.linking import QuestionParts, TableLink, link_tables
+from expertrag.queries.drafts import begin_conditions, draft_messages, read_draft
+from expertrag.queries.linking import QuestionParts, TableLink, link_table, link_tables
 from expertrag.queries.result import run_question
 from expertrag.queries.wording import to_coverage
+from expertrag_index.tables.database import TableDatabase
+from expertrag_index.tables.extract import TextDocument
 from expertrag_retriever.types import QuestionScope
 
 DATABASE = company()
@@ -141,3 +143,73 @@ def test_a_draft_answers_what_words_leave_open() -> None:
     result = run_question(asked, QuestionScope.LIST, DATABASE, draft, asked_model=True)
     assert result is not None
     assert to_coverage(result, DATABASE).complete is None
+
+
+HOUSES = (
+    ("Clockmaker's House", "yes", "collision with quay", "Ada Lund"),
+    ("Orchard Row", "no", "oil spill", "Ben Okoro"),
+    ("Mill Lane", "no", "near miss", "Ada Lund"),
+)
+
+
+def link_houses(question: str) -> tuple[TableLink, TableDatabase]:
+    """Link a question with a table of houses."""
+    documents = []
+    for number, cells in enumerate(HOUSES, 1):
+        row = dict(zip(("house", "insured", "damage", "keeper"), cells, strict=True))
+        metadata = {**row, "text_fields": list(row)}
+        documents.append(TextDocument(f"houses.csv#{number}", "", "houses.csv", metadata, ""))
+    database = TableDatabase.of(documents)
+    return link_table(QuestionParts.of(question, TODAY), database.tables[0]), database
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "rows"),
+    [
+        (
+            "Who keeps Clockmaker's House?",
+            "keeper FROM houses WHERE house = 'Clockmaker's House'",
+            1,
+        ),
+        (
+            "How often was there a collision?",
+            "house FROM houses WHERE damage = 'collision with quay'",
+            1,
+        ),
+        ("Which houses are not insured?", "house FROM houses WHERE insured IS NULL", 2),
+        ("Which houses are insured?", "house FROM houses WHERE insured IS NOT NULL", 1),
+    ],
+)
+def test_values_are_read_as_the_table_has_them(question: str, text: str, rows: int) -> None:
+    asked, database = link_houses(question)
+    query = read_draft(text, asked)
+    assert query is not None
+    assert len(database.run(query.rows_sql).rows) == rows
+
+
+def test_a_name_that_the_question_does_not_say_is_left_out() -> None:
+    asked, _ = link_houses("Which houses have had an oil spill?")
+    query = read_draft(
+        "house FROM houses WHERE damage = 'oil spill' AND keeper = 'Ada Lund'", asked
+    )
+    assert query is not None
+    assert "keeper" not in query.where
+    assert any("left out" in note for note in query.notes)
+
+
+def test_a_query_without_any_of_its_conditions_is_not_read() -> None:
+    asked, _ = link_houses("How many houses are on fire?")
+    assert read_draft("COUNT(*) FROM houses WHERE keeper = 'Ada Lund'", asked) is None
+
+
+def test_the_model_may_write_the_conditions_only() -> None:
+    asked, database = link_houses("Is any house insured?")
+    beginning = begin_conditions(asked, counts=True)
+    assert beginning == "SELECT COUNT(*) FROM houses WHERE"
+    assert draft_messages(asked, beginning)[-1].content == beginning
+    query = read_draft("insured = 'yes'", asked, beginning)
+    assert query is not None
+    assert database.run(query.sql).rows == ((1,),)
+    rows = read_draft("insured = 'yes'", asked, begin_conditions(asked, counts=False))
+    assert rows is not None
+    assert database.run(rows.sql).rows[0][0] == "Clockmaker's House"

@@ -182,3 +182,31 @@ def test_the_folder_of_another_year_makes_a_count_incomplete(question: str, alik
     assert result is not None
     coverage = to_coverage(result, database)
     assert (coverage.complete is None) is bool(alike), coverage.reason
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "question"),
+    [
+        ("staff 2025.csv", "hours", "What are the hours of the staff in 2025 in total?"),
+        ("staff.csv", "hours given in 2025", "How many hours were given in 2025?"),
+    ],
+)
+def test_a_year_in_the_name_of_a_table_or_column_is_the_year_of_all_rows(
+    file: str, column: str, question: str
+) -> None:
+    documents = []
+    for number, (name, joined, hours) in enumerate(
+        (("Ann", "2019-02-01", 3), ("Bo", "2021-04-05", 4))
+    ):
+        row = {"name": name, "joined": joined, column: hours}
+        metadata = {**row, "text_fields": list(row)}
+        documents.append(TextDocument(f"{file}#{number}", "", file, metadata, ""))
+    database = TableDatabase.of(documents)
+    link = link_tables(QuestionParts.of(question, TODAY), database.tables)[0]
+    result = run_question(link, AGGREGATE, database)
+    assert result is not None
+    assert result.values.rows == ((7,),)
+    joined = link_tables(QuestionParts.of("Who joined the staff in 2025?", TODAY), database.tables)[
+        0
+    ]
+    assert joined.periods
