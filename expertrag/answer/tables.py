@@ -8,7 +8,6 @@ and the filter of the request are applied before the tables exist.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,14 +20,7 @@ from expertrag.answer.set_answer import MOST_PASSAGES, SetAnswer, stream_set_ans
 from expertrag.api.tables import Coverage
 from expertrag.api.types import Citation, Passage, QuestionScope, Sampling
 from expertrag.llm.prompt import INSTRUCT
-from expertrag.queries.drafts import (
-    BEGINNING,
-    DRAFT_STOPS,
-    DRAFT_TOKENS,
-    begin_conditions,
-    draft_messages,
-    read_draft,
-)
+from expertrag.queries.drafts import DRAFT_STOPS, DRAFT_TOKENS, draft_messages, read_draft
 from expertrag.queries.result import QueryResult, count_decimals, run_question
 from expertrag.queries.wording import Line, to_coverage, to_lines, to_table
 from expertrag_index.errors import SearchError
@@ -47,9 +39,6 @@ if TYPE_CHECKING:
 
 MAY_BE_SET = 0.05
 """Probability of a set from which a question that no passage may answer is asked of tables."""
-
-_OF_CONDITIONS = frozenset({QuestionScope.LIST, QuestionScope.COUNT, QuestionScope.EXISTS})
-"""Scopes whose query selects rows or counts them, by its conditions."""
 
 _UNTOLD = (DOCUMENT, FILE, TITLE)
 """Columns that are not an answer to a question about a row."""
@@ -168,33 +157,21 @@ def query_table(
     """Compute the answer to a question from one table that it is linked with."""
     database = context.view.index.tables(context.request.filter or None)
     asks_model = generator.family == INSTRUCT.name
-    draft = _draft(context, link, scope, generator) if asks_model else None
+    draft = _draft(context, link, generator) if asks_model else None
     with context.meter.stage("search"):
         return run_question(link, scope, database, draft, asked_model=asks_model)
 
 
-def _draft(
-    context: AnswerContext, link: TableLink, scope: QuestionScope, generator: Generator
-) -> TableQuery | None:
-    """Let the language model write a query; None if it cannot be read or run.
-
-    Of a query that cannot be read, such as a join, it writes the conditions once more.
-    """
-    beginnings = [BEGINNING]
-    if scope in _OF_CONDITIONS:
-        counts = scope is not QuestionScope.LIST
-        beginnings.append(begin_conditions(link, counts=counts))
+def _draft(context: AnswerContext, link: TableLink, generator: Generator) -> TableQuery | None:
+    """Let the language model write a query; None if it cannot be read or run."""
     sampling = Sampling(DRAFT_TOKENS, frequency_penalty=0.0, stop=DRAFT_STOPS)
-    database = context.view.index.tables(context.request.filter or None)
-    for beginning in beginnings:
-        messages = draft_messages(link, beginning)
-        text = write_draft(context, generator, messages, sampling)
-        query = read_draft(text, link, beginning)
-        with suppress(SearchError):
-            if query is not None:
-                database.run(query.sql)
-                return query
-    return None
+    query = read_draft(write_draft(context, generator, draft_messages(link), sampling), link)
+    try:
+        if query is not None:
+            context.view.index.tables(context.request.filter or None).run(query.sql)
+    except SearchError:
+        return None
+    return query
 
 
 def _passages(index: Index, result: QueryResult) -> tuple[Passage, ...]:

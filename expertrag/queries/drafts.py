@@ -28,7 +28,7 @@ _SYSTEM = (
     "'2026-06-30'. An empty cell is NULL. For a list, select the name or id of each row. Answer "
     "with SQL only."
 )
-BEGINNING = "SELECT"
+_BEGINNING = "SELECT"
 _MOST_ASSUMED = 12
 """Most values of a column of which the model may choose one that the question does not say."""
 
@@ -64,11 +64,8 @@ _KEYWORDS = frozenset(
 )
 
 
-def draft_messages(link: TableLink, beginning: str = BEGINNING) -> list[Message]:
-    """Return the prompt for a query over the table of a link.
-
-    :param beginning: what the query begins with.
-    """
+def draft_messages(link: TableLink) -> list[Message]:
+    """Return the prompt for a query over the table of a link."""
     periods = [
         f"{period.text} is from '{period.first}' to '{period.last}'"
         for period in link.parts.periods
@@ -78,15 +75,10 @@ def draft_messages(link: TableLink, beginning: str = BEGINNING) -> list[Message]
     parts = [describe_table(link), ""]
     parts += [f"Note: {'; '.join(hints)}"] if hints else []
     user = Message("user", "\n".join([*parts, f"Question: {link.parts.question}"]))
-    return [Message("system", _SYSTEM), user, Message("assistant", beginning)]
+    return [Message("system", _SYSTEM), user, Message("assistant", _BEGINNING)]
 
 
-def begin_conditions(link: TableLink, *, counts: bool) -> str:
-    """Return the beginning of a query of which the model writes the conditions only."""
-    return f"SELECT {'COUNT(*)' if counts else '*'} FROM {link.table.name} WHERE"
-
-
-def read_draft(text: str, link: TableLink, beginning: str = BEGINNING) -> TableQuery | None:
+def read_draft(text: str, link: TableLink) -> TableQuery | None:
     """Read the SQL that continues the prompt.
 
     None if it is not a query of one table. A condition is left out if the question does not
@@ -95,7 +87,7 @@ def read_draft(text: str, link: TableLink, beginning: str = BEGINNING) -> TableQ
     is left is not what the question asks.
     """
     table = link.table
-    written = _APOSTROPHE.sub("''", f"{beginning} {text.strip()}")  # 'Clockmaker's House'
+    written = _APOSTROPHE.sub("''", f"{_BEGINNING} {text.strip()}")  # 'Clockmaker's House'
     sql = _simplify(" ".join(_quote_names(written, table).split()))
     match = _SELECT.fullmatch(sql)
     if match is None or match["having"] or _FORBIDDEN.search(_QUOTED.sub("", sql)):

@@ -8,7 +8,7 @@ import pytest
 from company_tables import company
 
 from expertrag.queries.candidates import rank_tables
-from expertrag.queries.drafts import begin_conditions, draft_messages, read_draft
+from expertrag.queries.drafts import draft_messages, read_draft
 from expertrag.queries.linking import QuestionParts, TableLink, link_table, link_tables
 from expertrag.queries.result import run_question
 from expertrag.queries.wording import to_coverage
@@ -200,16 +200,3 @@ def test_a_name_that_the_question_does_not_say_is_left_out() -> None:
 def test_a_query_without_any_of_its_conditions_is_not_read() -> None:
     asked, _ = link_houses("How many houses are on fire?")
     assert read_draft("COUNT(*) FROM houses WHERE keeper = 'Ada Lund'", asked) is None
-
-
-def test_the_model_may_write_the_conditions_only() -> None:
-    asked, database = link_houses("Is any house insured?")
-    beginning = begin_conditions(asked, counts=True)
-    assert beginning == "SELECT COUNT(*) FROM houses WHERE"
-    assert draft_messages(asked, beginning)[-1].content == beginning
-    query = read_draft("insured = 'yes'", asked, beginning)
-    assert query is not None
-    assert database.run(query.sql).rows == ((1,),)
-    rows = read_draft("insured = 'yes'", asked, begin_conditions(asked, counts=False))
-    assert rows is not None
-    assert database.run(rows.sql).rows[0][0] == "Clockmaker's House"
