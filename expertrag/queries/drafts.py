@@ -83,8 +83,8 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
 
     None if it is not a query of one table. A condition is left out if the question does not
     say its number or day: models fill in what they have seen in the prompt. A value of a column
-    with few values may be meant by other words. Notes say both. A query of which no condition
-    is left is not what the question asks.
+    with few values may be meant by other words. Notes say both. A query with a condition that is
+    left out, and none that the question says, is not what the question asks.
     """
     table = link.table
     written = _APOSTROPHE.sub("''", f"{_BEGINNING} {text.strip()}")  # 'Clockmaker's House'
@@ -97,7 +97,7 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
         return None
     where = _answer_flags(match["where"] or "", table)
     conditions = [_read_condition(part, link) for part in _split(where)]
-    if conditions and not any(conditions):
+    if None in conditions and not any(one and not one.note for one in conditions):
         return None
     where = " ".join(one.sql for one in conditions if one)
     if None in conditions:

@@ -197,6 +197,9 @@ def test_a_name_that_the_question_does_not_say_is_left_out() -> None:
     assert any("left out" in note for note in query.notes)
 
 
-def test_a_query_without_any_of_its_conditions_is_not_read() -> None:
+def test_a_query_without_a_condition_that_the_question_says_is_not_read() -> None:
     asked, _ = link_houses("How many houses are on fire?")
     assert read_draft("COUNT(*) FROM houses WHERE keeper = 'Ada Lund'", asked) is None
+    assumed = "COUNT(*) FROM houses WHERE damage = 'oil spill'"
+    assert read_draft(assumed, asked) is not None
+    assert read_draft(f"{assumed} AND keeper = 'Ada Lund'", asked) is None

@@ -206,7 +206,7 @@ def test_a_year_in_the_name_of_a_table_or_column_is_the_year_of_all_rows(
     result = run_question(link, AGGREGATE, database)
     assert result is not None
     assert result.values.rows == ((7,),)
-    joined = link_tables(QuestionParts.of("Who joined the staff in 2025?", TODAY), database.tables)[
+    linked = link_tables(QuestionParts.of("Who joined the staff in 2025?", TODAY), database.tables)[
         0
     ]
-    assert joined.periods
+    assert linked.periods
