@@ -69,9 +69,7 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
         ],
         "bench-router": ["bench_router", *on, "--texts", "60"],
         "bench-experts": ["bench_experts", *on, "--bundle", DOMAINS],
-        "bench-hot": [
-            "bench_hot", *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2",
-        ],
+        "bench-hot": ["bench_hot", *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2"],
         "bench-kept": [
             "bench_kept", squad, hotpot, "--generator", packed, "--questions", "20",
         ],
@@ -99,9 +97,7 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
         ],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
         "bench-ray": ["bench_ray", "--every", "40", "--workers", "1"],
-        "bench-scan": [
-            "bench_scan", "--model", SMALL, "--documents", "6", "--work", str(scratch / "work"),
-        ],
+        "bench-scan": ["bench_scan", "--model", SMALL, "--documents", "6", "--work", str(scratch)],
         "bench-scale": [
             "bench_scale", "--sizes", "1000", "--seconds", "1", "--work", str(scratch / "work"),
         ],
