@@ -163,8 +163,8 @@ def _answer_flags(where: str, table: StoreTable) -> str:
         no = [value for value in column.values if fold(value) in NO] if column else []
         if column is None or not no or not {*map(fold, column.values)} <= {*YES, *NO}:
             return match[0]
-        is_no = f"({match['name']} IS NULL OR {match['name']} = {literal(no[0])})"
-        return f"NOT {is_no}" if match["not"] else is_no
+        sign = "<>" if match["not"] else "="
+        return f"COALESCE({match['name']}, {literal(no[0])}) {sign} {literal(no[0])}"
 
     return _IS_EMPTY.sub(write, where)
 

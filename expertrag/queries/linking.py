@@ -153,7 +153,7 @@ class TableLink:
         """The periods that the rows are compared with.
 
         A year that the table's name has, or the name of a column in question, is the year of all
-        rows: "Hours given in 2024". It is compared only with a day that the question asks about.
+        rows: "Hours given in 2024". If the question names a column of dates, it is compared.
         """
         columns = [column for column, _ in self.columns]
         if any(column.kind == "date" for column in columns):

@@ -40,18 +40,7 @@ _TEXTS = (
     "{signed}. We buy for at least {fee} EUR a month. The last delivery under these terms is on "
     "{end}; what is ordered later is invoiced at the prices of the day.",
 )
-_FIRST = (
-    "North",
-    "River",
-    "Green",
-    "Old Mill",
-    "Harbour",
-    "Oak",
-    "Silver",
-    "Summit",
-    "Vale",
-    "Ash",
-)
+_FIRST = ("North", "River", "Green", "Mill", "Harbour", "Oak", "Silver", "Summit", "Vale", "Ash")
 _LAST = ("Services", "Works", "Supply", "Partners", "Trading", "Brothers", "Company", "Union")
 
 
@@ -92,7 +81,7 @@ def write_agreements(count: int) -> tuple[dict[str, date], dict[str, bytes]]:
     names = [f"{first} {last}" for last in _LAST for first in _FIRST]
     names += [f"{name} {town}" for town in ("Leeds", "York", "Bath") for name in names]
     ends, files = {}, {}
-    for number, name in enumerate(draw.sample(names, count)):
+    for name in draw.sample(names, count):
         end = date(2025, 1, 15) + timedelta(days=draw.randrange(1_400))
         write = draw.choice((long_date, american_date))
         signed = date(2020, 3, 1) + timedelta(days=draw.randrange(1_200))
@@ -101,7 +90,6 @@ def write_agreements(count: int) -> tuple[dict[str, date], dict[str, bytes]]:
         )
         path = f"agreements/{name.casefold().replace(' ', '_')}.txt"
         ends[path], files[path] = end, text.encode()
-        assert len(files) == number + 1
     return ends, files
 
 
