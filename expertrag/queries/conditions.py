@@ -75,6 +75,9 @@ _ENDED = frozenset(
 )
 
 
+DAY_END = "T24"
+"""Later than every time of a day, as text."""
+
 YES = frozenset(["yes", "true", "ja", "wahr", "y", "1"])
 NO = frozenset(["no", "false", "nein", "falsch", "n", "0"])
 
@@ -189,8 +192,7 @@ def _within(
 ) -> tuple[str, str]:
     name = quote(column.name)
     if period.first:
-        # a month without a day is within the year, and the end of a day has a time
-        return f"{name} BETWEEN {literal(period.first[:7])} AND {literal(period.last + 'T24')}", ""
+        return is_within(name, period), ""
     months = ", ".join(literal(f"{month:02}") for month in period.months)
     inside = f"substr({name}, 6, 2) IN ({months})"
     rows = database.run(
@@ -202,6 +204,13 @@ def _within(
         return inside, ""
     note = f"the question names no year; {period.text} of {', '.join(years)} is counted"
     return inside, note
+
+
+def is_within(name: str, period: NamedPeriod) -> str:
+    """Write that a column is within a period that has a first and a last day."""
+    # "2026-05" without a day is in a period from the first of May; the end of a day has a time
+    first, last = literal(period.first.removesuffix("-01")), literal(period.last + DAY_END)
+    return f"{name} BETWEEN {first} AND {last}"
 
 
 def text_conditions(link: TableLink) -> list[list[QueryCondition]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from expertrag.llm.base import Message
-from expertrag.queries.conditions import NO, YES, QueryCondition, literal
+from expertrag.queries.conditions import DAY_END, NO, YES, QueryCondition, is_within, literal
 from expertrag.queries.linking import TableLink
 from expertrag.queries.query import TableQuery
 from expertrag.queries.schema import convert_numbers, describe_table, simple_name
@@ -57,6 +57,7 @@ _EXTREME = re.compile(
 _QUOTED = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\")")
 _APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
 _IS_EMPTY = re.compile(r"(?P<name>\"[^\"]+\") IS (?P<not>NOT )?NULL", re.IGNORECASE)
+_IS_DAY = re.compile(r"(?P<name>\"[^\"]+\") = '(?P<day>\d{4}-\d\d-\d\d)'")
 _WORD = re.compile(r"[^\W\d]\w*")
 _KEYWORDS = frozenset(
     {"SELECT", "DISTINCT", "FROM", "WHERE", "GROUP", "ORDER", "BY", "LIMIT", "AND", "OR", "NOT"}
@@ -95,8 +96,9 @@ def read_draft(text: str, link: TableLink) -> TableQuery | None:
     target = _read_target(match, table)
     if target is None:
         return None
-    where = _answer_flags(match["where"] or "", table)
-    conditions = [_read_condition(part, link) for part in _split(where)]
+    where = _widen_days(_answer_flags(match["where"] or "", table), link)
+    parts = [part for part in _split(where) if not _repeats_aggregate(part, target)]
+    conditions = [_read_condition(part, link) for part in parts]
     if None in conditions and not any(one and not one.note for one in conditions):
         return None
     where = " ".join(one.sql for one in conditions if one)
@@ -169,6 +171,26 @@ def _answer_flags(where: str, table: StoreTable) -> str:
     return _IS_EMPTY.sub(write, where)
 
 
+def _widen_days(where: str, link: TableLink) -> str:
+    """Write a day as the period of the question that holds it, such as the last one of "2026"."""
+
+    def write(match: re.Match[str]) -> str:
+        column, day = link.table.column(match["name"].strip('"')), match["day"]
+        for period in link.parts.periods:
+            if column and column.kind == "date" and period.first <= day <= period.last:
+                return is_within(match["name"], period)
+        return match[0]
+
+    return _IS_DAY.sub(write, where)
+
+
+def _repeats_aggregate(sql: str, target: QueryTarget) -> bool:
+    """Return whether a condition only leaves out empty cells, which an aggregate does itself."""
+    return bool(target.operation and target.measure) and (
+        sql.upper() == f"{quote(target.measure)} IS NOT NULL".upper()
+    )
+
+
 def _read_condition(sql: str, link: TableLink) -> QueryCondition | None:
     """Return a condition with a note on values that the question does not say in these words.
 
@@ -185,7 +207,7 @@ def _read_condition(sql: str, link: TableLink) -> QueryCondition | None:
     assumed = []
     for text in re.findall(r"'((?:[^']|'')*)'", sql):
         plain = text.strip("%").replace("''", "'")
-        if date_of(plain):
+        if date_of(plain.removesuffix(DAY_END)):
             if not days and not re.search(r"\d", link.parts.question):
                 return None
             continue

@@ -187,6 +187,30 @@ def test_values_are_read_as_the_table_has_them(question: str, text: str, rows: i
     assert len(database.run(query.rows_sql).rows) == rows
 
 
+@pytest.mark.parametrize("day", ["2026-12-31", "2026-06-21"])
+def test_a_day_of_a_period_is_read_as_the_whole_period(day: str) -> None:
+    asked = link("Which expenses were made in 2026?")
+    query = read_draft(f"employee FROM expenses WHERE date = '{day}'", asked)
+    assert query is not None
+    assert len(DATABASE.run(query.rows_sql).rows) == 4
+
+
+def test_a_day_that_the_question_says_is_read_as_that_day() -> None:
+    asked = link("Which expenses were made on 21 June 2026?")
+    query = read_draft("employee FROM expenses WHERE date = '2026-06-21'", asked)
+    assert query is not None
+    assert len(DATABASE.run(query.rows_sql).rows) == 1
+
+
+def test_cells_that_an_aggregate_leaves_out_are_not_a_condition() -> None:
+    query = read_draft(
+        "SUM(amount) FROM expenses WHERE amount IS NOT NULL", link("What is the total amount?")
+    )
+    assert query is not None
+    assert query.sql == 'SELECT SUM("amount") FROM "expenses" WHERE "amount" IS NOT NULL'
+    assert not query.notes
+
+
 def test_a_name_that_the_question_does_not_say_is_left_out() -> None:
     asked, _ = link_houses("Which houses have had an oil spill?")
     query = read_draft(

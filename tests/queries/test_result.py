@@ -90,6 +90,11 @@ def test_numbers(question: str, scope: QuestionScope, text: str) -> None:
             {"Disk full on backup 2", "Certificate expired on gateway 3"},
         ),
         ("Welche Mitarbeiter arbeiten in Oslo?", {"Ada Lund"}),
+        ("Which incidents were there since 20 May 2026?", {"Certificate expired on gateway 3"}),
+        (
+            "Which incidents were there between 13 May 2026 and 30 May 2026?",
+            {"Certificate expired on gateway 3"},
+        ),
     ],
 )
 def test_lists(question: str, names: set[str]) -> None:
