@@ -148,11 +148,12 @@ def resolve(name: str) -> str:
 
 
 def is_english_only(name: str) -> bool:
-    """Return whether an embedder is known to be English-only: the package and shipped ones are.
+    """Return whether an embedder is known to be English-only.
 
-    False for any other, about which nothing is known.
+    False for a model that is not a package model or shipped, because nothing is known about it.
     """
-    return Path(name).name in {*REGISTRY, *SHIPPED}
+    known = REGISTRY.get(Path(name).name)
+    return Path(name).name in SHIPPED if known is None else not known.multilingual
 
 
 def ensure(name: str, progress: Progress | None = None) -> str:

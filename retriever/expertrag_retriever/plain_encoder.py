@@ -26,6 +26,8 @@ _KINDS = ("Transformer", "Pooling", "Normalize")  # the last is optional
 _LIBRARY = "sentence_transformers."
 _EXPERTS = "expertrag_retriever.experts.module.ExpertTransformer"
 _WEIGHTS = "model.safetensors"
+_TOKENIZERS = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast")
+"""Classes whose tokenizer is the file ``tokenizer.json`` as it stands."""
 
 
 class PlainTransformer(WithExperts, nn.Module):
@@ -68,7 +70,7 @@ class Normalize(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class PlainTokenizer:
-    """A BERT tokenizer, which pads on the right."""
+    """A tokenizer of one kind of tokens, which pads on the right."""
 
     backend_tokenizer: Tokenizer
     pad_token_id: int
@@ -179,7 +181,7 @@ def _is_mean(pooling: Mapping[str, Any]) -> bool:
 
 def _tokenizer(folder: Path) -> PlainTokenizer | None:
     about = json.loads((folder / "tokenizer_config.json").read_bytes())
-    if about.get("tokenizer_class") not in ("BertTokenizer", "BertTokenizerFast"):
+    if about.get("tokenizer_class") not in _TOKENIZERS:
         return None
     backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
     backend.no_truncation()
