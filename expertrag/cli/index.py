@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -39,10 +39,14 @@ from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag_index.build.writer import IndexWriter
-    from expertrag_index.types import BuildReport, LoadFailure
+    from expertrag_index.types import BuildReport, Document, LoadFailure
 
 _SOME = 0.02
 """Share of non-English text from which a build prints a note."""
+
+_SAMPLE = 100
+_SAMPLE_CHARS = 500_000
+"""First documents of a new store, and their characters, whose languages decide on its embedder."""
 
 
 class _BuildOptions(TypedDict):
@@ -258,19 +262,15 @@ def _update(
     limited = ReadLimits(**rest)
     read = load(docs, on_failure=failures.append, limits=limited, within=above, **patterns)
     documents = languages.watch(note_sources(read, sources))
-    first = next(documents, None)
-    if first is None:
-        # A mistyped or emptied folder must not empty the store.
-        note_failures(failures)
-        message = "no readable documents found; nothing was changed"
-        raise NotFound(message, reason="NO_DOCUMENTS")
+    first = _read_sample(documents, failures)
+    config = _choose_embedder(config, store, languages.other)
     with (
         resumable(store),
         progress(in_bytes=("embed",)) as report,
         embed_pool(how.engine, config.model, store, report) as pool,
         opener(store, config, report, settings=settings)(pool=pool) as writer,
     ):
-        every = itertools.chain((first,), documents)
+        every = itertools.chain(first, documents)
         check = removal_check(yes=how.yes)
         done = writer.build(every, failures, check) if whole else writer.add(every, failures)
         claim_built(store, docs, sources, above)
@@ -292,11 +292,44 @@ def _show(done: BuildReport, as_json: bool) -> None:
     )
 
 
+def _read_sample(documents: Iterator[Document], failures: Sequence[LoadFailure]) -> list[Document]:
+    """Read the first documents, up to a number and a size.
+
+    :raises NotFound: there are none: a mistyped or emptied folder must not empty the store.
+    """
+    sample: list[Document] = []
+    chars = 0
+    for document in itertools.islice(documents, _SAMPLE):
+        sample.append(document)
+        chars += len(document.text)
+        if chars >= _SAMPLE_CHARS:
+            break
+    if not sample:
+        note_failures(failures)
+        message = "no readable documents found; nothing was changed"
+        raise NotFound(message, reason="NO_DOCUMENTS")
+    return sample
+
+
+def _choose_embedder(config: Config, store: Path, other: float) -> Config:
+    """Name the embedder of a new store by the languages of its first documents."""
+    from expertrag.stores.embedders import choose_embedder
+
+    model = choose_embedder(config.model, store, other)
+    if model is not config.model:
+        note(
+            f"note: {other:.0%} of the text is not English: the embedder is {model.embedder}; "
+            "--embedder chooses another"
+        )
+    return replace(config, model=model)
+
+
 def _note_language(other: float, store: Path) -> None:
-    """Print a note if much of the text is not English and the embedder is English-only."""
+    """Print a note if some of the text is not English and the embedder is English-only."""
     if other < _SOME:
         return
     from expertrag.models import is_english_only
+    from expertrag.stores.embedders import MULTILINGUAL_EMBEDDER
     from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:
@@ -304,8 +337,9 @@ def _note_language(other: float, store: Path) -> None:
     if is_english_only(name):
         note(
             f"note: {other:.0%} of the text is not English, and the embedder {name} is "
-            "English-only: BM25 finds such documents by their words; a multilingual --embedder "
-            "also finds them by meaning"
+            "English-only: BM25 finds such documents by their words; to find them by meaning too, "
+            f"run `expertrag models pull {MULTILINGUAL_EMBEDDER}` and "
+            f"`expertrag index migrate {store} --embedder {MULTILINGUAL_EMBEDDER}`"
         )
 
 

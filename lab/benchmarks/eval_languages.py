@@ -33,7 +33,7 @@ METRIC = "nDCG@10"
 SAME, ACROSS = 0.90, 0.80
 """Least share of English's figure that is asked for."""
 
-CODE = (*results_file.SEARCH, "expertrag/models", "lab/benchmarks/eval_languages.py")
+CODE = (*results_file.SEARCH, "expertrag/models/nano_e5.py", "lab/benchmarks/eval_languages.py")
 _FILES = ("corpus.jsonl.gz", "queries.jsonl.gz", "qrels")
 
 

@@ -109,6 +109,7 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
     on = ["--data", str(data)]
     return {
         "eval-kernels": ["kernel_quality", *on, "--windows", "4"],
+        "eval-languages": ["eval_languages", *on, "--embedder", "minilm-domains"],
         "eval-strict": ["eval_strict", *on, "--questions", "120"],
         "eval-answers": [
             "eval_answers", *on, "--models", SMALL, "--sets", "pubmedqa",
