@@ -328,8 +328,7 @@ def _note_language(other: float, store: Path) -> None:
     """Print a note if some of the text is not English and the embedder is English-only."""
     if other < _SOME:
         return
-    from expertrag.models import is_english_only
-    from expertrag.stores.embedders import MULTILINGUAL_EMBEDDER
+    from expertrag.models import MULTILINGUAL, is_english_only
     from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:
@@ -338,8 +337,8 @@ def _note_language(other: float, store: Path) -> None:
         note(
             f"note: {other:.0%} of the text is not English, and the embedder {name} is "
             "English-only: BM25 finds such documents by their words; to find them by meaning too, "
-            f"run `expertrag models pull {MULTILINGUAL_EMBEDDER}` and "
-            f"`expertrag index migrate {store} --embedder {MULTILINGUAL_EMBEDDER}`"
+            f"run `expertrag models pull {MULTILINGUAL}` and "
+            f"`expertrag index migrate {store} --embedder {MULTILINGUAL}`"
         )
 
 

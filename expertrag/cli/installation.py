@@ -220,7 +220,7 @@ def _models() -> Iterator[Finding]:
         yield _default_generator()
     for model in listing:
         cure = f"expertrag models pull {model.name}"
-        optional = not needed or model.name == choice.LARGE
+        optional = not needed or model.name in (choice.LARGE, models.MULTILINGUAL)
         if model.state == "ready":
             yield Finding("models", model.name, "ok", f"checksums match, in {model.folder}")
         elif model.state == "missing" and optional:

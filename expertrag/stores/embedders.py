@@ -21,12 +21,11 @@ from expertrag_retriever.experts.bundle import base_of, is_bundle
 DEFAULT_EMBEDDER = "minilm-domains"
 """Embedder of a new store of English documents, unless the caller names another."""
 
-MULTILINGUAL_EMBEDDER = "multilingual-e5-small"
-"""Embedder of a new store of other documents, if it is pulled."""
-
 MOST_TEXT = 0.5
-"""Share of the text in other languages than English from which a new store gets that embedder.
-Below it, the gate that was fitted with the default embedder is worth more."""
+"""Share of text in other languages than English from which a store gets the multilingual embedder.
+
+Below it, the gate that was fitted with the default embedder is worth more.
+"""
 
 
 def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
@@ -73,10 +72,10 @@ def choose_embedder(model: ModelConfig, store: Path, other: float) -> ModelConfi
     if model.embedder != AUTO_EMBEDDER or not is_new or other < MOST_TEXT:
         return model
     try:
-        models.resolve(MULTILINGUAL_EMBEDDER)
+        models.resolve(models.MULTILINGUAL)
     except NotFound:
         return model
-    return replace(model, embedder=MULTILINGUAL_EMBEDDER)
+    return replace(model, embedder=models.MULTILINGUAL)
 
 
 def _embedder_of(store: Path | None) -> str:

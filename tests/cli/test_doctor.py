@@ -52,6 +52,15 @@ def test_a_complete_installation_is_healthy(minilm_path: Path, reader_path: Path
     assert all(finding.cure for finding in diagnosis.findings if finding.status != "ok")
 
 
+def test_the_multilingual_embedder_is_optional(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
+    found = by_name(diagnose().findings)
+    assert found["multilingual-e5-small"].status == "absent"
+    assert found["all-minilm-l6-v2"].status == "missing"
+
+
 def test_model_servers_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))  # no models, whose checksums take long
     good, other, dead = (ModelServer() for _ in range(3))

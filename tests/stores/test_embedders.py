@@ -12,7 +12,7 @@ from nano_e5_files import make_bert, write_file
 
 from expertrag import models
 from expertrag.config import ModelConfig
-from expertrag.stores.embedders import MULTILINGUAL_EMBEDDER, choose_embedder
+from expertrag.stores.embedders import choose_embedder
 
 AUTO = ModelConfig()
 GERMAN = (
@@ -26,7 +26,7 @@ def unpulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The multilingual embedder, tiny and not pulled."""
     write_file(tmp_path / "tiny.bin", make_bert())
     wheel = write_wheel(tmp_path / "wheels", {"tiny.bin": (tmp_path / "tiny.bin").read_bytes()})
-    name = MULTILINGUAL_EMBEDDER
+    name = models.MULTILINGUAL
     model = replace(package_model(name, "embedder", wheel), file="tiny.bin", multilingual=True)
     monkeypatch.setitem(models.REGISTRY, name, model)
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))
