@@ -22,7 +22,10 @@ _SCHEMA = {
 _FUNCTION = {"name": "weather", "description": "Weather of a city.", "parameters": _SCHEMA}
 _TOOL = {"type": "function", "function": _FUNCTION}
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
-_IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+_IMAGE: dict[str, Any] = {
+    "type": "image_url",
+    "image_url": {"url": "data:image/png;base64,AAAA"},
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ SENT = [
             "seed": 0,
             "stop": ["</s>"],
         },
-        {"top_p", "min_p", "reasoning_effort"},
+        {"min_p", "reasoning_effort"},
     ),
     Sent(
         "open-webui 0.12.4, the title of a chat (routers/tasks.py)",
@@ -113,6 +116,67 @@ SENT = [
         {"tools", "messages"},
     ),
     Sent(
+        "LobeChat 013f7307, defaults of an agent (model-runtime, openaiCompatibleFactory)",
+        CHAT,
+        {
+            "frequency_penalty": 0,
+            "presence_penalty": 0,
+            "temperature": 1,
+            "top_p": 1,
+            "stream": True,
+            "messages": [_SYSTEM, _USER],
+            "tools": [_TOOL],
+            "user": "user_2x",
+            "stream_options": {"include_usage": True},
+        },
+        {"tools", "user"},
+    ),
+    Sent(
+        "Continue 0228b897, a chat with a picture in agent mode (core/llm/openaiTypeConverters.ts)",
+        CHAT,
+        {
+            "messages": [
+                _SYSTEM,
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": QUESTION},
+                        {
+                            "type": "image_url",
+                            "image_url": {**_IMAGE["image_url"], "detail": "auto"},
+                        },
+                    ],
+                },
+            ],
+            "max_tokens": 128,
+            "stream": True,
+            "tools": [{"type": "function", "function": {**_FUNCTION, "strict": False}}],
+            "parallel_tool_calls": False,
+        },
+        {"tools", "messages"},
+    ),
+    Sent(
+        "Cline 0162b828, a task for an OpenAI-compatible server (core/api/providers/openai.ts)",
+        CHAT,
+        {
+            "messages": [
+                _SYSTEM,
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": f"<task>\n{QUESTION}\n</task>"},
+                        {"type": "text", "text": "<environment_details>\n</environment_details>"},
+                    ],
+                },
+            ],
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "tools": [_TOOL],
+        },
+        {"tools"},
+    ),
+    Sent(
         "langchain-openai 1.7.4, bind_tools",
         CHAT,
         {"stream": False, "messages": [_SYSTEM, _USER], "tools": [_TOOL]},
@@ -155,7 +219,7 @@ SENT = [
             "tools": [_TOOL],
             "tool_choice": "auto",
         },
-        {"top_p", "tools"},
+        {"tools"},
     ),
     Sent(
         "@ai-sdk/openai 3.0.141 in ai 6.0.326, responses, second turn",

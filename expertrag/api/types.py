@@ -83,6 +83,10 @@ class Constraint:
 class Sampling:
     """How tokens are sampled. Temperature 0 is greedy; the same seed gives the same answer.
 
+    ``top_p``, 0 to 1: sample from the fewest most likely tokens whose probabilities, after
+    temperature, penalty and constraint, sum to it; 1 for all tokens (nucleus sampling, Holtzman et
+    al. 2020). It changes nothing at temperature 0.
+
     ``frequency_penalty``, 0 to 2, is subtracted from a token's logit for each occurrence of the
     token in the answer so far (OpenAI's definition). The prompt does not count, so that passages
     can be quoted. None leaves it to the back end. That is 0.7 for a local model, because small
@@ -111,6 +115,7 @@ class Sampling:
     routing: str = ""
     contrast: Contrast | None = None
     adapter: str = ""
+    top_p: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

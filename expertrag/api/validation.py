@@ -135,6 +135,8 @@ def check_sampling(sampling: Sampling) -> None:
         raise invalid(
             "temperature", f"is {sampling.temperature}; choose from 0 to {MAX_TEMPERATURE:g}"
         )
+    if not 0 <= sampling.top_p <= 1:  # NaN fails too
+        raise invalid("top_p", f"is {sampling.top_p}; choose from 0 to 1")
     if not -(2**63) <= sampling.seed < 2**63:
         raise invalid("seed", "does not fit into 64 bits")
     if len(sampling.stop) > MAX_STOP_STRINGS or not all(sampling.stop):

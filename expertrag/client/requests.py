@@ -44,6 +44,7 @@ class _SamplingOptions(TypedDict, total=False):
     routing: str
     contrast: Contrast | None
     adapter: str
+    top_p: float
 
 
 class _PlainOptions(TypedDict, total=False):
@@ -67,6 +68,7 @@ class AnswerOptions(_SamplingOptions, _PlainOptions, total=False):
     :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
     :param max_tokens: maximum length of the answer.
     :param temperature: sampling temperature; 0 is greedy.
+    :param top_p: 0 to 1; sample from the most likely tokens whose probabilities sum to it.
     :param seed: seed of the sampling; the same seed gives the same answer.
     :param stop: strings that end the answer.
     :param frequency_penalty: 0 to 2; subtracted from a token's logit for each occurrence in the

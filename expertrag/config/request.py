@@ -34,6 +34,12 @@ class RequestConfig:
         minimum=0.0,
         maximum=MAX_TEMPERATURE,
     )
+    top_p: float = option(
+        _SAMPLING.top_p,
+        "Sample from the most likely tokens whose probabilities sum to this.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     seed: int = option(_SAMPLING.seed, "Random seed; the same seed gives the same answer.")
     frequency_penalty: float | None = option(
         None,

@@ -19,6 +19,7 @@ _NAMED = {
 _VARIABLES = {
     "request.max_tokens": "MAX_TOKENS",
     "request.temperature": "TEMPERATURE",
+    "request.top_p": "TOP_P",
     "request.seed": "SEED",
     "request.frequency_penalty": "FREQUENCY_PENALTY",
     "request.steps": "STEPS",

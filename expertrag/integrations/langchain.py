@@ -81,6 +81,7 @@ _ANSWER_OPTIONS = (
     "threshold",
     "max_tokens",
     "temperature",
+    "top_p",
     "seed",
     "frequency_penalty",
     "constraint",
@@ -152,6 +153,7 @@ class ExpertRAGChatModel(BaseChatModel):
     threshold: float | None = None
     max_tokens: int = _SAMPLING.max_tokens
     temperature: float = _SAMPLING.temperature
+    top_p: float = _SAMPLING.top_p
     seed: int = _SAMPLING.seed
     frequency_penalty: float | None = _SAMPLING.frequency_penalty
     constraint: Constraint | None = None

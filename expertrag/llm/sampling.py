@@ -38,7 +38,8 @@ class Sampler:
 
     Before each draw, a token's logit is lowered by ``frequency_penalty`` times the number of its
     earlier draws (OpenAI's definition; the prompt does not count). A matcher follows the draws and
-    masks the tokens that its constraint forbids.
+    masks the tokens that its constraint forbids. Of the tokens that are left, the most likely ones
+    whose probabilities sum to ``top_p`` are sampled.
 
     ``abstention``: what a reader abstains with. The first draw decides whether it does, by its
     calibrated probability ``doubt``, whatever the temperature; not with a matcher, whose constraint
@@ -53,6 +54,7 @@ class Sampler:
         seed: int,
         device: torch.device,
         *,
+        top_p: float = 1.0,
         frequency_penalty: float = 0.0,
         matcher: Matcher | None = None,
         abstention: Abstention | None = None,
@@ -64,6 +66,7 @@ class Sampler:
         self._saying: list[int] = []  # remaining tokens of an abstention
         # Below float32's least normal number, logits would be divided by zero.
         self._temperature = temperature and max(temperature, torch.finfo(torch.float32).tiny)
+        self._top_p = top_p
         self._matcher = matcher
         self._contrast = contrast
         self._frequency_penalty = frequency_penalty
@@ -85,6 +88,7 @@ class Sampler:
             sampling.temperature,
             sampling.seed,
             device,
+            top_p=sampling.top_p,
             frequency_penalty=FREQUENCY_PENALTY if penalty is None else penalty,
             matcher=matcher,
             abstention=abstention,
@@ -175,7 +179,21 @@ class Sampler:
             return int(logits.argmax())
         # Shift before dividing, so that no temperature overflows, however small.
         scaled = (logits.float() - logits.max()) / self._temperature
-        return int(torch.multinomial(scaled.softmax(-1), 1, generator=self._generator))
+        probabilities = scaled.softmax(-1)
+        if self._top_p < 1:
+            probabilities = nucleus(probabilities, self._top_p)
+        return int(torch.multinomial(probabilities, 1, generator=self._generator))
+
+
+def nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Return the probabilities (V,) with 0 for all but the fewest largest that sum to ``top_p``.
+
+    The largest stays, whatever ``top_p``; the result does not sum to 1.
+    """
+    largest, tokens = probabilities.sort(descending=True, stable=True)
+    before = largest.cumsum(0) - largest
+    cut = tokens[1:][before[1:] >= top_p]
+    return probabilities.index_fill(0, cut, 0.0)
 
 
 def certainty(logits: torch.Tensor) -> Certainty:

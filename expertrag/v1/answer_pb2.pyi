@@ -34,7 +34,7 @@ WEAK_SIDE_NO_PASSAGES: WeakSide
 WEAK_SIDE_BASE: WeakSide
 
 class Sampling(_message.Message):
-    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "adapter", "contrast")
+    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "adapter", "contrast", "top_p")
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class Sampling(_message.Message):
     ROUTING_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     CONTRAST_FIELD_NUMBER: _ClassVar[int]
+    TOP_P_FIELD_NUMBER: _ClassVar[int]
     max_tokens: int
     temperature: float
     seed: int
@@ -55,7 +56,8 @@ class Sampling(_message.Message):
     routing: str
     adapter: str
     contrast: Contrast
-    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., adapter: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ...) -> None: ...
+    top_p: float
+    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., adapter: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ..., top_p: _Optional[float] = ...) -> None: ...
 
 class Contrast(_message.Message):
     __slots__ = ("weak", "beta", "plausibility", "routing")

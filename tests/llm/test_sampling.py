@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from transformers.generation.logits_process import TopPLogitsWarper
 
 from expertrag.llm.certainty import Certainty, average
 from expertrag.llm.prompt import Doubt
-from expertrag.llm.sampling import Abstention, Sampler, certainty
+from expertrag.llm.sampling import Abstention, Sampler, certainty, nucleus
 
 _CPU = torch.device("cpu")
 
@@ -92,6 +93,29 @@ def test_temperature_follows_the_probabilities() -> None:
 def test_extreme_temperatures_still_draw(temperature: float) -> None:
     logits = torch.tensor([10.0, 9.0, -torch.inf])
     assert Sampler(temperature, -1, _CPU).draw(logits) in (0, 1)
+
+
+@pytest.mark.parametrize("top_p", [1e-9, 0.3, 0.55, 0.7, 0.95, 0.999])
+def test_nucleus_keeps_what_transformers_keeps(top_p: float) -> None:
+    logits = torch.randn(200, generator=torch.Generator().manual_seed(3)) * 2
+    expected = TopPLogitsWarper(top_p)(torch.zeros(1, 1, dtype=torch.long), logits[None])[0]
+    kept = nucleus(logits.softmax(-1), top_p)
+    assert torch.equal(kept > 0, expected > -torch.inf)
+    assert torch.equal(kept[kept > 0], logits.softmax(-1)[kept > 0])
+
+
+def test_nucleus_of_equal_and_certain_probabilities() -> None:
+    assert nucleus(torch.full((4,), 0.25), 0.5).tolist() == [0.25, 0.25, 0.0, 0.0]
+    assert nucleus(torch.tensor([0.0, 1.0, 0.0]), 0.0).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_top_p_limits_the_draws() -> None:
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    sampler = Sampler(1.0, 0, _CPU, top_p=0.7)
+    draws = [sampler.draw(logits) for _ in range(2000)]
+    assert set(draws) == {0, 1}
+    assert draws.count(0) / 2000 == pytest.approx(0.5 / 0.8, abs=0.04)
+    assert {Sampler(1.0, seed, _CPU, top_p=0.0).draw(logits) for seed in range(20)} == {0}
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-6])

@@ -234,6 +234,7 @@ class OpenAIGenerator(Generator):
                     messages=turns,
                     max_tokens=sampling.max_tokens,
                     temperature=sampling.temperature,
+                    top_p=openai.omit if sampling.top_p == 1 else sampling.top_p,
                     seed=sampling.seed,
                     frequency_penalty=(
                         openai.omit

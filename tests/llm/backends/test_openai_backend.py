@@ -59,11 +59,13 @@ def test_same_text_and_signals_as_in_process(
 
 def test_sampling_is_passed_on(openai_server: Any) -> None:
     stop = ("a", "b", "c", "d", "e")
-    sampling = Sampling(max_tokens=2, temperature=0.7, seed=9, stop=stop, frequency_penalty=0.6)
+    sampling = Sampling(
+        max_tokens=2, temperature=0.7, seed=9, stop=stop, frequency_penalty=0.6, top_p=0.9
+    )
     list(_generator(openai_server).begin(_QUESTION, sampling).stream())
     [request] = openai_server.requests
     assert request["max_tokens"] == 2 and request["temperature"] == 0.7 and request["seed"] == 9
-    assert request["frequency_penalty"] == 0.6
+    assert request["frequency_penalty"] == 0.6 and request["top_p"] == 0.9
     assert request["stop"] == ["a", "b", "c", "d"]
     assert [m["role"] for m in request["messages"]] == ["system", "user"]
 

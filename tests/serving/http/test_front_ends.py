@@ -44,7 +44,6 @@ VALUES: dict[str, Any] = {
     "modalities": ["text", "audio"],
     "n": 2,
     "tool_choice": "required",
-    "top_p": 0.5,
 }
 """Values that ask for something; of other parameters it is a text."""
 

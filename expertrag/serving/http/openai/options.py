@@ -71,6 +71,7 @@ class Sampled(BaseModel, ABC):
     model: str
     stream: bool | None = None
     temperature: float | None = None
+    top_p: float | None = None
     expertrag: Extension | None = None
 
     @property
@@ -87,10 +88,11 @@ class Sampled(BaseModel, ABC):
 
     def sampling(self, seed: int | None) -> dict[str, Any]:
         """Return options of the sampling; without a seed, each sampled answer has its own."""
+        top_p = 1.0 if self.top_p is None else self.top_p
         if not self.temperature:
-            return {"seed": seed or 0}
+            return {"top_p": top_p, "seed": seed or 0}
         chosen = secrets.randbelow(2**31) if seed is None else seed
-        return {"temperature": self.temperature, "seed": chosen}
+        return {"temperature": self.temperature, "top_p": top_p, "seed": chosen}
 
     def check_extra(self) -> tuple[str, ...]:
         """Return notices about parameters that are not served.

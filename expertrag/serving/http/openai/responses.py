@@ -142,7 +142,7 @@ class _Form(Form):
             "tool_choice": "none",
             "tools": [],
             "top_logprobs": 0,
-            "top_p": 1.0,
+            "top_p": 1.0 if asked.top_p is None else asked.top_p,
             "truncation": "disabled",
             "usage": None,
         }

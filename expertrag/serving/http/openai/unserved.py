@@ -51,7 +51,6 @@ SAMPLED: Unserved = {
     "store": Ignored("answers are not kept"),
     "tool_choice": Refused("tools are never called; send 'auto' or remove it", ("auto", "none")),
     "tools": Ignored(_NO_TOOLS),
-    "top_p": Ignored("sampling is from all tokens; lower the temperature instead", (1,)),
     "user": Ignored("callers are known by their tokens"),
 }
 """Parameters that chat completions and responses have in common."""
