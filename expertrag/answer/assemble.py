@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from expertrag.llm.base import Generator
     from expertrag.llm.confidence import Confidence, ConfidenceOwner
     from expertrag.llm.probe import Probe
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
     from expertrag_retriever.gate.bundle import GateBundle
 
 AnyProbe = TypeVar("AnyProbe", "Probe", "ScopeProbe")
@@ -74,7 +74,7 @@ class Models:
         self._config = config
         self.audit = Audit.of(config.audit)  # first: an invalid path fails before models load
         self._lock = threading.Lock()
-        self._embedders: dict[str, SentenceTransformerEmbedder] = {}
+        self._embedders: dict[str, Embedder] = {}
         self._generator: Generator | None = None
 
     def pipeline(self, store: Path) -> Pipeline:
@@ -107,7 +107,7 @@ class Models:
         with self._lock:
             return self._load_generator().adapters
 
-    def _embedder(self, store: Path | None) -> SentenceTransformerEmbedder:
+    def _embedder(self, store: Path | None) -> Embedder:
         model = self._config.model
         name = embedder_name(model, store)
         if name not in self._embedders:
@@ -175,9 +175,7 @@ def open_collections(
     return collections
 
 
-def open_gate(
-    gate: GateConfig, embedder: SentenceTransformerEmbedder, generator: Generator
-) -> ServedGate | None:
+def open_gate(gate: GateConfig, embedder: Embedder, generator: Generator) -> ServedGate | None:
     """Open the configured fitted gate; None for the training-free one.
 
     ``auto`` is the shipped gate of the language model, if it was fitted with this embedder.
@@ -197,9 +195,7 @@ def open_gate(
     return served
 
 
-def _open_gate(
-    name: str, embedder: SentenceTransformerEmbedder, generator: Generator
-) -> ServedGate:
+def _open_gate(name: str, embedder: Embedder, generator: Generator) -> ServedGate:
     def check(bundle: GateBundle) -> None:
         # Not the embedder: the store and the gate may since have been migrated to another one.
         check_models(bundle, embedder=bundle.needs.embedder_fingerprint, generator=own)
@@ -276,7 +272,7 @@ def _use_patterns(generator: Generator, source: str, lab: LabConfig) -> None:
     serve_patterns(white_box, source, Path(lab.expert_patterns), lab.expert_share)
 
 
-def _check_domains(generator: Generator, embedder: SentenceTransformerEmbedder) -> None:
+def _check_domains(generator: Generator, embedder: Embedder) -> None:
     """Warn if no question is routed to an expert pattern."""
     routed = {*embedder.experts, GENERAL} if embedder.experts else set()
     if generator.patterns and not routed & {*generator.patterns}:

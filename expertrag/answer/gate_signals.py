@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext, ClosedBook
     from expertrag.llm.base import Generator
     from expertrag.stores.served_index import View
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
     from expertrag_retriever.gate.bundle import GateBundle
     from expertrag_retriever.types import PrefillSignals, StoreSignals
 
@@ -81,7 +81,7 @@ def question_domains(
     return domain_signals(context.route.domains), ()
 
 
-def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:
+def base_encoder(embedder: Embedder) -> Encode:
     """Return a function that embeds texts with the base model, without domain experts."""
     return lambda texts: embedder.encode_queries_by_experts(texts, [GENERAL])[:, 0]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from expertrag.answer.served_gate import ServedGate
     from expertrag.llm.base import Generator
     from expertrag.stores.served_index import LoadEmbedder
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class PipelineModels:
     a store that is migrated to another embedder while it is served.
     """
 
-    embedder: SentenceTransformerEmbedder
+    embedder: Embedder
     generator: Generator
     reading: ReadingPolicy | None = None
     gate: ServedGate | None = None

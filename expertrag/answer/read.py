@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.llm.base import Generator
     from expertrag.runtime.meter import Meter
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 
 class QuestionReader:
@@ -140,7 +140,7 @@ def read_question(
 
 
 def route(
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     request: AnswerRequest,
     experts: Collection[str],
     meter: Meter,

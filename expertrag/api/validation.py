@@ -6,7 +6,6 @@ Each check raises ``InvalidArgument`` whose metadata names the field.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -131,12 +130,7 @@ def check_sampling(sampling: Sampling) -> None:
         raise invalid(
             "max_tokens", f"is {sampling.max_tokens}; choose from 1 to {MAX_NEW_TOKENS:,}"
         )
-    if not math.isfinite(sampling.temperature) or not 0 <= sampling.temperature <= MAX_TEMPERATURE:
-        raise invalid(
-            "temperature", f"is {sampling.temperature}; choose from 0 to {MAX_TEMPERATURE:g}"
-        )
-    if not 0 <= sampling.top_p <= 1:  # NaN fails too
-        raise invalid("top_p", f"is {sampling.top_p}; choose from 0 to 1")
+    _check_randomness(sampling)
     if not -(2**63) <= sampling.seed < 2**63:
         raise invalid("seed", "does not fit into 64 bits")
     if len(sampling.stop) > MAX_STOP_STRINGS or not all(sampling.stop):
@@ -154,6 +148,15 @@ def check_sampling(sampling: Sampling) -> None:
         check_constraint(sampling.constraint)
     if sampling.contrast is not None:
         check_contrast(sampling.contrast)
+
+
+def _check_randomness(sampling: Sampling) -> None:
+    if not 0 <= sampling.temperature <= MAX_TEMPERATURE:  # NaN fails too
+        raise invalid(
+            "temperature", f"is {sampling.temperature}; choose from 0 to {MAX_TEMPERATURE:g}"
+        )
+    if not 0 <= sampling.top_p <= 1:
+        raise invalid("top_p", f"is {sampling.top_p}; choose from 0 to 1")
 
 
 def routing_of(field: str, text: str) -> Routing:

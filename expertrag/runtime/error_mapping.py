@@ -40,6 +40,8 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     retriever_errors.RouterError: (InvalidArgument, "ROUTER_DATA"),
     retriever_errors.TrainingError: (InvalidArgument, "TRAINING_DATA"),
     retriever_errors.EmbedderError: (NotFound, "EMBEDDER_UNUSABLE"),
+    retriever_errors.RemoteModelError: (ServerError, "MODEL_SERVER_INVALID"),
+    retriever_errors.RemoteUnavailableError: (Unavailable, "MODEL_SERVER_UNAVAILABLE"),
     retriever_errors.RerankerError: (NotFound, "RERANKER_UNUSABLE"),
 }
 

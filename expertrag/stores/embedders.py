@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from expertrag import models
 from expertrag.api.errors import NotFound
 from expertrag.config import AUTO_EMBEDDER, ModelConfig
@@ -15,11 +17,17 @@ from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
 from expertrag_index.store.index import Index
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.opening import read_manifest
-from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever.base import Embedder
+from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.experts.bundle import base_of, is_bundle
+from expertrag_retriever.remote.address import is_remote
+from expertrag_retriever.remote.embedder import RemoteEmbedder, connect_embedder
 
 DEFAULT_EMBEDDER = "minilm-domains"
 """Embedder of a new store of English documents, unless the caller names another."""
+
+_COMPARED = 8
+"""Chunks of a store whose vectors are compared with those of a server."""
 
 MOST_TEXT = 0.5
 """Share of text in other languages than English from which a store gets the multilingual embedder.
@@ -28,7 +36,7 @@ Below it, the gate that was fitted with the default embedder is worth more.
 """
 
 
-def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
+def open_embedder(model: ModelConfig, store: Path | None) -> Embedder:
     """Load the configured embedder; ``auto`` is the one that built the store.
 
     :param store: None for a store that does not exist yet.
@@ -36,6 +44,8 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
     """
     with translate_errors():
         name = embedder_name(model, store)
+        if is_remote(name):
+            return _connect(name, store)
         source = models.resolve(name)
         if is_bundle(folder := Path(source)):
             base = models.resolve(base_of(folder).name)
@@ -43,7 +53,27 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
         return load_embedder(source, name=name, device=model.device)
 
 
-def open_worker_embedder(model: ModelConfig) -> SentenceTransformerEmbedder:
+def _connect(name: str, store: Path | None) -> RemoteEmbedder:
+    """Connect to an embedder on a server, and compare its vectors with some of the store.
+
+    :raises RemoteModelError: the server now has another model than the store was built with.
+    """
+    embedder = connect_embedder(name)
+    try:
+        opened = None if store is None else Index.open(store)
+    except StoreNotFoundError:
+        opened = None
+    if opened is not None:
+        with opened as index:
+            if index.manifest.embedder.fingerprint == embedder.fingerprint:
+                sample = index.sample_chunks(_COMPARED)
+                keys = np.array([key for key, _ in sample], np.int64)
+                texts = [chunk.embedding_text for _, chunk in sample]
+                embedder.check_same(texts, index.read_vectors(keys))
+    return embedder
+
+
+def open_worker_embedder(model: ModelConfig) -> Embedder:
     """Load the embedder that ``model`` names in a worker of a build, which has one core."""
     one_core()
     return open_embedder(model, None)

@@ -37,9 +37,9 @@ from expertrag_retriever.gate import Gate
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
-LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
+LoadEmbedder = Callable[[], "Embedder"]
 
 _log = structlog.get_logger("expertrag.index")
 
@@ -59,7 +59,7 @@ API_SOURCE = "api"
 class View:
     """One generation with its searcher and gate, and the embedder that built it."""
 
-    embedder: SentenceTransformerEmbedder
+    embedder: Embedder
     index: Index
     searcher: Searcher
     gate: Gate
@@ -67,7 +67,7 @@ class View:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def of(cls, embedder: SentenceTransformerEmbedder, index: Index) -> View:
+    def of(cls, embedder: Embedder, index: Index) -> View:
         """Return the view of an index."""
         return cls(embedder, index, Searcher(index, embedder), Gate(index))
 
@@ -107,7 +107,7 @@ class ServedIndex:
     def __init__(
         self,
         store: Path,
-        embedder: SentenceTransformerEmbedder,
+        embedder: Embedder,
         load_embedder: LoadEmbedder | None = None,
     ) -> None:
         """Open the published generation.
@@ -225,7 +225,7 @@ class ServedIndex:
         """Close the current view."""
         self._view.index.close()
 
-    def _open(self, embedder: SentenceTransformerEmbedder, reuse: OpenParts = NONE_OPEN) -> View:
+    def _open(self, embedder: Embedder, reuse: OpenParts = NONE_OPEN) -> View:
         if time.monotonic() - self._compared_at > _COMPARE_EVERY_S:
             self._known = None
         known = self._known

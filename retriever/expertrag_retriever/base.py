@@ -11,6 +11,10 @@ from expertrag_index.types import DocumentEmbedder, FloatArray
 class Embedder(DocumentEmbedder, Protocol):
     """A document embedder that also embeds queries. Vectors are float32 and L2-normalised."""
 
+    def tokens_read(self, texts: Sequence[str], role: str) -> list[int]:
+        """Tokens of each text that encoding reads, with the prompt of its role."""
+        ...
+
     def posteriors(self, texts: Sequence[str]) -> FloatArray:
         """Domain posteriors [N, E + 1]: a column for each expert, the last for no domain."""
         ...

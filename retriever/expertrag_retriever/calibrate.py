@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from expertrag_index.build.context import Calibrate
     from expertrag_index.store.index import Index
     from expertrag_index.store.manifest import JSON
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
     from expertrag_retriever.rerank.base import Reranker
 
 _CHANGED = 0.1  # share of added and removed chunks up to which a measurement is kept
 
 
-def calibrator(
-    embedder: SentenceTransformerEmbedder, reranker: Reranker | None = None
-) -> Calibrate:
+def calibrator(embedder: Embedder, reranker: Reranker | None = None) -> Calibrate:
     """Return the function that an ``IndexWriter`` calls on a generation before it is published.
 
     It records the score scales of the partitions (``partitions``, for an embedder with experts).
@@ -70,7 +68,7 @@ def make_completeness_check(reranker: Reranker | None) -> Callable[[Mapping[str,
 def _with_estimate(
     calibration: Mapping[str, JSON],
     index: Index,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     reranker: Reranker | None,
 ) -> Mapping[str, JSON]:
     """Add the estimate of a reranker, unless the calibration has it."""

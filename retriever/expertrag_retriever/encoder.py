@@ -22,6 +22,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.model_folder import CURE, folder_of
 from expertrag_retriever.module_pass import ForwardPass, ModulePass
+from expertrag_retriever.prompts import missing_prompts
 from expertrag_retriever.router import groups
 
 if TYPE_CHECKING:
@@ -285,7 +286,10 @@ def _plain(source: str, device: str) -> PlainEncoder | None:
         from expertrag_retriever.plain_encoder import plain_encoder_of
     except ImportError:  # load_model reports it
         return None
-    return plain_encoder_of(source, device)
+    plain = plain_encoder_of(source, device)
+    if plain is not None:
+        _add_prompts(plain, source)
+    return plain
 
 
 def _ready(model: Any) -> None:
@@ -335,12 +339,24 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
         ) from error
     if not hasattr(model[0], "auto_model") or model.max_seq_length is None:
         raise EmbedderError(f"embedder {source} is not a text transformer: {CURE}")
+    _add_prompts(model, source)
     return model
 
 
 def fingerprint_of(source: str) -> str:
-    """Hash the files of a model that has been loaded."""
-    return folder_fingerprint(folder_of(source))
+    """Hash the files of a model that has been loaded, and the prompts that its family gives it."""
+    folder = folder_of(source)
+    own, prompts = folder_fingerprint(folder), missing_prompts(source, folder)
+    if prompts is None:
+        return own
+    return hashlib.sha256(f"{own} {prompts.query}\0{prompts.document}".encode()).hexdigest()[:32]
+
+
+def _add_prompts(model: Any, source: str) -> None:
+    """Give a model the prompts of its family, if its folder has none."""
+    prompts = missing_prompts(source, folder_of(source))
+    if prompts is not None:
+        model.prompts = {"query": prompts.query, "document": prompts.document}
 
 
 def number_format(device: str) -> torch.dtype:

@@ -6,6 +6,8 @@
     ├── GateError         no gate can be fitted on these rows, or the gate cannot be used
     ├── OutputTakenError  the output exists, or another run writes it
     ├── QueryError        the query cannot be searched
+    ├── RemoteModelError  a model on a server cannot be used
+    │   └── RemoteUnavailableError  its server does not answer, or has no capacity
     ├── RerankerError     the reranker cannot be loaded or used
     ├── RouterError       no router can be trained on these texts
     └── TrainingError     no expert can be trained on this data
@@ -36,6 +38,14 @@ class OutputTakenError(RetrieverError):
 
 class QueryError(RetrieverError, ValueError):
     """The query cannot be searched: it is empty, or k is out of range."""
+
+
+class RemoteModelError(RetrieverError):
+    """A model on a server cannot be used: its name, key or answer is wrong."""
+
+
+class RemoteUnavailableError(RemoteModelError):
+    """The server of a model does not answer, or has no capacity now."""
 
 
 class RerankerError(RetrieverError):

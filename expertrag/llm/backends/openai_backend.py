@@ -41,10 +41,9 @@ from expertrag.llm.base import (
     never_stop,
 )
 from expertrag.llm.sequence_policy import SequencePolicy
+from expertrag_common.token_estimate import estimate_tokens
 
 _DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
-_BYTES_PER_TOKEN = 3  # of words: English has 4 to 5, and other languages 2 to 4
-_SINGLE = re.compile(rb"[!-@\[-`{-~]|\s(?=[0-9])")  # mostly tokens of their own: digits, marks
 _TOKENS_PER_MESSAGE = 8  # role and delimiters
 _TOKENS_OF_TEMPLATE = 32  # some add a system message where there is none
 _TOP_LOGPROBS = 20  # the most that OpenAI's API allows
@@ -150,7 +149,7 @@ class OpenAIGenerator(Generator):
 
         Too low for languages that the model's tokenizer does not know.
         """
-        each = (_TOKENS_PER_MESSAGE + _estimate(message.content) for message in messages)
+        each = (_TOKENS_PER_MESSAGE + estimate_tokens(message.content) for message in messages)
         return _TOKENS_OF_TEMPLATE + sum(each)
 
     def begin(
@@ -310,12 +309,6 @@ def _has_token(chunk: ChatCompletionChunk) -> bool:
         choice.delta.content or choice.logprobs or choice.finish_reason
         for choice in chunk.choices or ()
     )
-
-
-def _estimate(text: str) -> int:
-    data = text.encode("utf-8", "replace")
-    single = sum(1 for _ in _SINGLE.finditer(data))
-    return single + -(-(len(data) - single) // _BYTES_PER_TOKEN)
 
 
 def _turn(message: Message) -> ChatCompletionMessageParam:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from expertrag_index.errors import SearchError, StoreCorruptError
 from expertrag_index.search.selection import rows_by_partition
+from expertrag_index.search.vector_rows import vectors_of
 from expertrag_index.store.catalog import Catalog
 from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.groups import read_groups
@@ -20,9 +21,9 @@ from expertrag_index.store.labels import all_labels
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.manifest import Manifest
 from expertrag_index.store.opening import Generation, OpenParts
-from expertrag_index.store.rows import SELECT_CHUNKS, chunk_from_row, text_digest
+from expertrag_index.store.rows import SELECT_CHUNKS, StoredVectors, chunk_from_row, text_digest
 from expertrag_index.store.schema import LIVE, Seal, read_seal
-from expertrag_index.types import Chunk, Group, KeyArray
+from expertrag_index.types import Chunk, FloatArray, Group, KeyArray
 
 
 class GenerationReader:
@@ -179,6 +180,14 @@ class GenerationReader:
         chosen = np.random.default_rng(seed).permutation(len(live))[:n]
         keys = [int(live[i]) for i in chosen]
         return list(zip(keys, self.chunks(keys), strict=True))
+
+    def read_vectors(self, keys: KeyArray) -> FloatArray:
+        """Return the vectors [N, D] of chunks, of unit length, in the order of ``keys``.
+
+        :raises StoreCorruptError: a vector is missing or damaged.
+        """
+        with self._reading() as connection:
+            return vectors_of(StoredVectors(connection), keys)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

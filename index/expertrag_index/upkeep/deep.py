@@ -9,7 +9,6 @@ import numpy as np
 
 from expertrag_index.search.selection import bitmap
 from expertrag_index.search.tuning import Searchable, recall_at_10
-from expertrag_index.search.vector_rows import vectors_of
 from expertrag_index.search.vector_store import Among, GenerationVectors, VectorHits
 from expertrag_index.search.vectors import Bitmap
 from expertrag_index.store.index import Index
@@ -43,20 +42,16 @@ def deep_check(
         experts = list(generation.partitions)
         for done, expert in enumerate(experts):
             report("compare", done, len(experts))
-            problems += _compare_vectors(index, generation, expert, embedder)
+            problems += _compare_vectors(index, expert, embedder)
             problems += _compare_recall(generation, expert)
         report("compare", len(experts), len(experts))
     return problems
 
 
-def _compare_vectors(
-    index: Index, generation: Generation, expert: str, embedder: DocumentEmbedder
-) -> list[str]:
+def _compare_vectors(index: Index, expert: str, embedder: DocumentEmbedder) -> list[str]:
     sample = index.sample_chunks(SAMPLE, expert=expert)
     new = embedder.encode_documents([chunk.embedding_text for _, chunk in sample], expert)  # [N, D]
-    with generation.pool.connection() as connection:
-        keys = np.array([key for key, _ in sample], np.int64)
-        stored = vectors_of(StoredVectors(connection), keys)  # [N, D]
+    stored = index.read_vectors(np.array([key for key, _ in sample], np.int64))  # [N, D]
     cosines = np.einsum("nd,nd->n", stored, new) / np.linalg.norm(new, axis=1)  # [N]
     different = int((~(cosines >= SAME)).sum())  # also counts NaN
     if not different:

@@ -33,12 +33,13 @@ from expertrag_lab.eval.ranking import (
 from expertrag_lab.eval.retrieval_report import SetResult, Values, make_report
 from expertrag_lab.eval.stores import Unit, build_store, read_corpus
 from expertrag_lab.metrics.measures import Measures, default_names
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 MODES = ("bm25", "dense", "hybrid")  # "experts" on request
 UNANSWERABLE = "the corpus holds no answer, so there is nothing to find"
@@ -84,7 +85,7 @@ class RetrievalSettings:
 
 def evaluate(
     folders: Sequence[Path],
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     settings: RetrievalSettings,
     work: Path,
     progress: Progress,
@@ -121,7 +122,7 @@ class _Measurement:
 
     def __init__(
         self,
-        embedder: SentenceTransformerEmbedder,
+        embedder: Embedder,
         settings: RetrievalSettings,
         work: Path,
         progress: Progress,
@@ -182,7 +183,7 @@ class _Measurement:
 
     @contextmanager
     def _store(
-        self, dataset: Dataset, embedder: SentenceTransformerEmbedder
+        self, dataset: Dataset, embedder: Embedder
     ) -> Iterator[tuple[Index, Ranker, Sequence[Skipped]]]:
         """Open the store of a data set, which is built if none is given.
 
@@ -227,8 +228,8 @@ class _Measurement:
         ]
 
 
-def _base_of(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
-    if not embedder.experts:
+def _base_of(embedder: Embedder) -> Embedder:
+    if not embedder.experts or not isinstance(embedder, SentenceTransformerEmbedder):
         raise InvalidArgument(
             f"mode experts needs an embedder with experts, but {embedder.name} has none: name "
             f"{SHIPPED[0]} or a bundle of `expertrag train embedder` with --embedder",

@@ -27,7 +27,7 @@ from expertrag_retriever.experts.settings import GENERAL
 if TYPE_CHECKING:
     from expertrag.llm.base import Generator
     from expertrag_index.types import Progress
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ def _generator(model: ModelConfig, lab: LabConfig) -> Generator:
 
 
 @functools.lru_cache(maxsize=1)
-def _embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
+def _embedder(model: ModelConfig, store: Path | None) -> Embedder:
     return open_embedder(model, store)
 
 
-def model_inputs(model: Generator | SentenceTransformerEmbedder) -> dict[str, JSON]:
+def model_inputs(model: Generator | Embedder) -> dict[str, JSON]:
     """Identify a model independently of its folder, which differs between machines."""
     return {"name": Path(model.name).name, "fingerprint": model.fingerprint}
 

@@ -27,7 +27,7 @@ from expertrag_retriever.calibrate import calibrator
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure, Progress
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 Unit = Literal["document", "chunk"]
 """Unit that is embedded and searched.
@@ -77,7 +77,7 @@ def read_corpus(dataset: Dataset) -> Corpus:
 
 
 def store_folder(
-    dataset: Dataset, corpus: Corpus, embedder: SentenceTransformerEmbedder, unit: Unit, work: Path
+    dataset: Dataset, corpus: Corpus, embedder: Embedder, unit: Unit, work: Path
 ) -> Path:
     """Path of the store of a corpus."""
     chunks = default_chunk_tokens(embedder) if unit == "chunk" else "whole"
@@ -88,7 +88,7 @@ def store_folder(
 
 def build_store(
     dataset: Dataset,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     unit: Unit,
     work: Path,
     progress: Progress,

@@ -23,7 +23,7 @@ from expertrag_retriever.search import Searcher
 if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
     from expertrag_lab.embedder.types import Source
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class GroupedSource:
 def group_source(
     source: Source,
     held_out: Source,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     store: Path,
     advance: Callable[[int, int], None],
 ) -> GroupedSource:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from expertrag_index.store.index import Index
     from expertrag_index.store.manifest import JSON
     from expertrag_index.types import Chunk, FloatArray
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 _SAMPLE = 200  # chunks; enough to know the mean similarity to 0.01
 _DRAWN = 4_000  # chunks from which the sample is taken, so that small subjects are included
@@ -45,7 +45,7 @@ _MAX_WORDS = 20  # a query's length; longer sentences are nearer to the chunks t
 _PRIOR_WEIGHT = 4.0  # the defaults count as this many pseudo-queries: a one-page store has few
 
 
-def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> Mapping[str, JSON]:
+def calibrate_coverage(index: Index, embedder: Embedder) -> Mapping[str, JSON]:
     """Measure what ``index`` is about; the result goes into its manifest under ``coverage``.
 
     A question is nearer to the chunk that answers it than to all others, but not as near as a

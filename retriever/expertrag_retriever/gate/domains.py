@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 _LEAST = 1e-12  # keeps the logarithm finite
 
 
-def domain_probabilities(
-    embedder: SentenceTransformerEmbedder, questions: Sequence[str]
-) -> list[dict[str, float]]:
+def domain_probabilities(embedder: Embedder, questions: Sequence[str]) -> list[dict[str, float]]:
     """Return, for each question, the probability of every domain, and of none as "general".
 
     Empty for an embedder without experts.

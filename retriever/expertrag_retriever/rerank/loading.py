@@ -8,6 +8,9 @@ from pathlib import Path
 from expertrag_retriever.errors import EmbedderError, RerankerError
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.model_folder import folder_of
+from expertrag_retriever.remote.address import is_remote
+from expertrag_retriever.remote.reranker import connect_reranker
+from expertrag_retriever.rerank.base import Reranker
 from expertrag_retriever.rerank.bundle import is_reranker, load_bundle, read_settings
 from expertrag_retriever.rerank.cross_encoder import CrossEncoderReranker
 
@@ -18,17 +21,20 @@ def load_reranker(
     name: str | None = None,
     device: str = "auto",
     resolve: Callable[[str], str] = str,
-) -> CrossEncoderReranker:
+) -> Reranker:
     """Load a bundle of ``expertrag train reranker``, or a sentence-transformers CrossEncoder.
 
-    :param source: a folder, or the id of a model on the hub.
+    :param source: a folder, the id of a model on the hub, or the name of a model on a server.
     :param name: name in messages; defaults to ``source``.
     :param device: a torch device, or "auto" for CUDA if available, else the CPU; a bundle runs on
         the CPU.
     :param resolve: finds the folder of a bundle's base model by its name.
     :raises DeviceError: the device is not usable here.
     :raises RerankerError: it is missing, damaged or of an unsupported kind.
+    :raises RemoteModelError: its server does not answer, or rejects the key or the request.
     """
+    if is_remote(source):
+        return connect_reranker(source)
     folder = Path(source).expanduser()
     if is_reranker(folder):
         return _bundle(folder, name or source, resolve)

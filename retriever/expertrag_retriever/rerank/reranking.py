@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag_index.types import FloatArray
+from expertrag_retriever.errors import RemoteUnavailableError
 from expertrag_retriever.types import Passage, SearchResult
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Reranking:
     def apply(self, query: str, result: SearchResult, time_left_s: float | None = None) -> Reranked:
         """Rerank the candidates; passages beyond them follow in the order of the search.
 
+        All stay in that order if there is no time, or if the reranker's server does not answer.
+
         :param time_left_s: seconds that the caller has; None without a limit.
         """
         candidates = result.passages[: self.candidates]
@@ -77,7 +80,10 @@ class Reranking:
         needed_s = self._token_s * tokens
         if needed_s > room_s:
             return Reranked(result, skipped=f"it would take {needed_s:.2f} s of {room_s:.2f} s")
-        scores, seconds = self._measure(query, texts)
+        try:
+            scores, seconds = self._measure(query, texts)
+        except RemoteUnavailableError as error:
+            return Reranked(result, skipped=str(error))
         with self._lock:
             self._token_s += _RECENT * (seconds / tokens - self._token_s)
         joined = join_scores(candidates, scores, self.reranker.search_weight)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from expertrag.llm.base import Generator, WhiteBox
     from expertrag_index.types import FloatArray, Progress
     from expertrag_lab.data.types import Row, RowSet
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
 """Signal groups that only a running system can compute."""
@@ -51,7 +51,7 @@ class SignalSource:
     """Computes the signals of rows, and caches them in the folder ``work``."""
 
     groups: tuple[SignalGroup, ...]
-    embedder: SentenceTransformerEmbedder
+    embedder: Embedder
     generator: Generator | None
     """Reads drafts and computes prefill signals; None if the groups contain neither."""
     work: Path

@@ -18,7 +18,7 @@ from expertrag_lab.json_lines import is_encodable
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 FEWEST_WORDS, MOST_WORDS = 4, 30
 COPIED_WORDS = 8
@@ -85,7 +85,7 @@ def fault(question: str, passage: str) -> str:
 def sift(
     questions: Mapping[str, str],
     passages: Mapping[str, str],
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     asked: Collection[str] = (),
 ) -> Sifted:
     """Keep the questions that are fit to train on.
@@ -110,7 +110,7 @@ def sift(
 
 
 def _filter_retrieved(
-    questions: Mapping[str, str], passages: Mapping[str, str], embedder: SentenceTransformerEmbedder
+    questions: Mapping[str, str], passages: Mapping[str, str], embedder: Embedder
 ) -> dict[str, str]:
     """Keep the questions that retrieve their passage; Q questions, N passages, D dimensions."""
     rows = {name: row for row, name in enumerate(passages)}

@@ -31,7 +31,7 @@ from expertrag_lab.train.questions.quality import Sifted, question_of, sift
 if TYPE_CHECKING:
     from expertrag.llm.base import Generator
     from expertrag_index.types import Document, LoadFailure, Progress
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 FEWEST_PASSAGE_WORDS = 20
 """Shorter passages are skipped: they answer little beyond their title."""
@@ -91,7 +91,7 @@ def write_questions(
     source: Documents,
     out: Path,
     generator: Generator,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     progress: Progress,
     *,
     count: int,
@@ -120,7 +120,7 @@ def write_questions(
 def ask_about(
     texts: Sequence[str],
     generator: Generator,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     file: TextIO,
     progress: Progress,
     asked: Collection[str] = (),
@@ -151,7 +151,7 @@ def summary(report: QuestionsReport) -> str:
 
 
 def draw_passages(
-    documents: Sequence[Document], embedder: SentenceTransformerEmbedder, count: int, seed: int
+    documents: Sequence[Document], embedder: Embedder, count: int, seed: int
 ) -> list[str]:
     """Draw passages, as a store embeds them: one from every document before a second from any.
 
@@ -172,9 +172,7 @@ def draw_passages(
     return list(drawn)
 
 
-def _dealt(
-    documents: Sequence[Document], embedder: SentenceTransformerEmbedder, rng: random.Random
-) -> Iterator[str]:
+def _dealt(documents: Sequence[Document], embedder: Embedder, rng: random.Random) -> Iterator[str]:
     chunker = Chunker(default_chunk_tokens(embedder), embedder.count_tokens)
     shuffled = rng.sample(documents, len(documents))
     piles: Iterable[list[str]] = (_pile(chunker, document, rng) for document in shuffled)

@@ -22,7 +22,7 @@ from expertrag_retriever.types import Passage
 if TYPE_CHECKING:
     from expertrag.llm.base import Generator
     from expertrag_index.types import Progress
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 MAKER = "model"
 NO_SENTENCE = "without a sentence that answers"
@@ -33,7 +33,7 @@ _SUPPORTS = 0.75  # share of the question's words, weighted by rarity
 def ask(
     pieces: Sequence[Piece],
     generator: Generator,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     replies: Path,
     progress: Progress,
 ) -> tuple[list[Made], Mapping[str, int]]:

@@ -37,7 +37,7 @@ from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from expertrag.llm.base import Generator
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 _MOST_CHUNKS = 50_000  # read from a store; more add nothing new
 _MOST_ASKED = 1000  # passages that a language model is asked about
@@ -50,7 +50,7 @@ class Asker:
     """A language model that asks questions, and the embedder for the round-trip check."""
 
     generator: Generator
-    embedder: SentenceTransformerEmbedder
+    embedder: Embedder
 
 
 @dataclass(frozen=True, slots=True)
