@@ -12,6 +12,7 @@ from hypothesis import settings
 from expertrag.runtime.threads import share_cores
 
 if TYPE_CHECKING:
+    from expertrag_retriever.base import Embedder
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 _LAB = Path(__file__).parent / "lab"
@@ -81,7 +82,7 @@ def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
 
 
 @pytest.fixture(scope="session")
-def shipped(minilm_path: Path) -> SentenceTransformerEmbedder:
+def shipped(minilm_path: Path) -> Embedder:
     """The embedder of new stores: MiniLM with the shipped experts."""
     from expertrag.config import ModelConfig
     from expertrag.stores.embedders import open_embedder

@@ -115,6 +115,10 @@ class ExpertEmbedder(HashingEmbedder):
         version = self._versions.get(expert, 0)
         return self._base if expert == "general" else f"{self._base}+{expert}{version}"
 
+    def tokens_read(self, texts: Sequence[str], role: str) -> list[int]:
+        del role
+        return self.count_tokens(texts)
+
     def posteriors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.routed += len(texts)
         rows = np.zeros((len(texts), len(self.experts) + 1), np.float32)

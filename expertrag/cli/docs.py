@@ -146,9 +146,12 @@ def _config_page() -> str:
         "values with the origin of each, in the form that `--config` reads.",
         table(_list_flag_keys(cli)).rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
-        "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
-        "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` the key of "
-        "[an engine for vectors](../guide/engines.md); they are never printed or logged.",
+        "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). Keys are never printed or "
+        "logged: `EXPERTRAG_OPENAI_API_KEY` is the key of an `openai:` generator, "
+        "`EXPERTRAG_EMBEDDER_API_KEY` and `EXPERTRAG_RERANKER_API_KEY` are those of models on "
+        "[other servers](../guide/endpoints.md). Instead of each, the same name with `_FILE` names "
+        "a file with the key. `EXPERTRAG_QDRANT_API_KEY` is the key of "
+        "[an engine for vectors](../guide/engines.md).",
         "`expertrag serve --print-config > expertrag.toml` writes a file with every setting.",
     ]
     return "\n\n".join(parts) + "\n"

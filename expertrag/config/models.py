@@ -28,9 +28,10 @@ class ModelConfig:
 
     embedder: str = option(
         AUTO_EMBEDDER,
-        "Embedder: package model, folder or hub id (sentence-transformers), or a bundle of domain "
-        "experts; auto is the one that built the store, or minilm-domains. A new store whose text "
-        "is mostly not English gets multilingual-e5-small if it is pulled.",
+        "Embedder: package model, folder or hub id (sentence-transformers), a bundle of domain "
+        "experts, or openai:URL#MODEL, ollama:URL#MODEL or tei:URL for one on a server; auto is "
+        "the one that built the store, or minilm-domains. A new store whose text is mostly not "
+        "English gets multilingual-e5-small if it is pulled.",
     )
     generator: str = option(
         AUTO_GENERATOR,
@@ -53,9 +54,10 @@ class ModelConfig:
     reranker: str = option(
         NO_RERANKER,
         "Reranker of the search's best passages: a folder or hub id (sentence-transformers "
-        "CrossEncoder), a folder from `expertrag train reranker`, or a shipped one, unless the "
-        "store's estimate is against it; auto is the shipped one, on stores where the estimate is "
-        "for it; on is the shipped one on every store; off is none.",
+        "CrossEncoder), cohere:URL#MODEL or tei:URL for one on a server, a folder from `expertrag "
+        "train reranker`, or a shipped one, unless the store's estimate is against it; auto is the "
+        "shipped one, on stores where the estimate is for it; on is the shipped one on every "
+        "store; off is none.",
     )
     adapters: str = option(
         "",

@@ -45,15 +45,11 @@ def main() -> None:
     if given.gguf:
         write_gguf(Path(models.ensure(LOCAL)), given.gguf)
         return
-    local, remote = (
-        load_embedder(models.ensure(LOCAL), device="cpu"),
-        connect_embedder(given.embedder),
-    )
-    texts = read_texts(given.data / "xquad_en")
-    lengths = local.count_tokens(texts)
-    texts = [
-        text for text, tokens in zip(texts, lengths, strict=True) if tokens <= local.max_tokens
-    ]
+    local = load_embedder(models.ensure(LOCAL), device="cpu")
+    remote = connect_embedder(given.embedder)
+    every = read_texts(given.data / "xquad_en")
+    lengths = local.count_tokens(every)
+    texts = [text for text, n in zip(every, lengths, strict=True) if n <= local.max_tokens]
     cosines = (local.encode_documents(texts) * remote.encode_documents(texts)).sum(axis=1)
     body: dict[str, Any] = {
         "n": len(texts),

@@ -39,7 +39,7 @@ from expertrag.stores.embedders import open_embedder
 from expertrag_index.types import Progress
 from expertrag_lab.eval.serving import model_inputs
 from expertrag_lab.train.reader.network import ANSWER_TOKENS
-from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.base import Embedder
 
 SETS = ("squad2", "hotpotqa", "popqa")
 SIDES = (WeakSide.NO_PASSAGES, WeakSide.BASE)
@@ -105,7 +105,7 @@ class Bench:
     def __init__(
         self,
         generator: TransformersGenerator,
-        embedder: SentenceTransformerEmbedder,
+        embedder: Embedder,
         given: argparse.Namespace,
         report: Progress,
     ) -> None:

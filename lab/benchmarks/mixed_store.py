@@ -29,7 +29,7 @@ from expertrag_retriever.calibrate import calibrator
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure, Progress
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.base import Embedder
 
 MATERIAL = Path(__file__).parent / "mixed"
 OFFICE, GENERAL, UNANSWERABLE = "office", "general", "unanswerable"
@@ -112,9 +112,7 @@ def write_documents(data: Path, folder: Path) -> None:
     (folder / "complete").touch()
 
 
-def build(
-    documents: Path, store: Path, embedder: SentenceTransformerEmbedder, progress: Progress
-) -> Path:
+def build(documents: Path, store: Path, embedder: Embedder, progress: Progress) -> Path:
     """Build the store of a folder, as ``expertrag index build`` does."""
     failures: list[LoadFailure] = []
     store.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ from expertrag.llm.base import BASE, SHARED, Generator
 from expertrag.llm.convert.attach import attach
 from expertrag_index.types import Progress
 from expertrag_lab.data.resume import appending, read_results
-from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.base import Embedder
 
 AT_A_TIME = 12  # simultaneous texts
 
@@ -129,7 +129,7 @@ class Contestants:
         self,
         base: str,
         bundle: Path,
-        embedder: SentenceTransformerEmbedder,
+        embedder: Embedder,
         work: Path,
         tokens: int,
         report: Progress,
@@ -159,7 +159,7 @@ class Contestants:
         return [name if name in self.experts else SHARED for name in found]
 
 
-def routed(embedder: SentenceTransformerEmbedder, asked: Sequence[Asked]) -> list[str]:
+def routed(embedder: Embedder, asked: Sequence[Asked]) -> list[str]:
     """Return the domain of each question that the embedder's router finds likeliest."""
     if not asked:
         return []

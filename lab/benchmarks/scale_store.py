@@ -41,8 +41,8 @@ from expertrag_index.loaders.load import load
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document, LoadFailure
 from expertrag_index.upkeep.compact import compact
+from expertrag_retriever.base import Embedder
 from expertrag_retriever.calibrate import calibrator
-from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher
 from expertrag_retriever.types import Passage, SearchMode
 
@@ -246,7 +246,7 @@ class Shown:
 
 def _writer(store: Path, embedder: TopicEmbedder, **options: Any) -> IndexWriter:
     # calibration asks for no more than TopicEmbedder has
-    calibrate = calibrator(cast(SentenceTransformerEmbedder, embedder))
+    calibrate = calibrator(cast(Embedder, embedder))
     return IndexWriter.open(store, embedder, calibrate=calibrate, **options)
 
 

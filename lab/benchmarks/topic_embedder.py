@@ -57,6 +57,10 @@ class TopicEmbedder:
         """Count words, and two special tokens."""
         return [text.count(" ") + 3 if text else 2 for text in texts]
 
+    def tokens_read(self, texts: Sequence[str], role: str) -> list[int]:
+        """Count words; there is no prompt."""
+        return self.count_tokens(texts)
+
     def fingerprint_of_expert(self, expert: str) -> str:
         """Return the only fingerprint."""
         return self.fingerprint

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from command_line import Run
+from embedding_server import serve_embeddings
 from model_wheels import package_model, write_wheel
 from nano_e5_files import make_bert, write_file
 
 from expertrag import models
 from expertrag.config import ModelConfig
 from expertrag.stores.embedders import choose_embedder
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 AUTO = ModelConfig()
 GERMAN = (
@@ -63,3 +65,44 @@ def test_a_build_says_which_embedder_it_chose_and_keeps_it(
     again = run("index", "build", docs, "--out", store).ok()
     assert "1 added" in again.out
     assert "--embedder" not in again.err
+
+
+def test_a_store_of_an_embedder_on_a_server(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path, run: Run
+) -> None:
+    docs, store = tmp_path / "docs", tmp_path / "store"
+    docs.mkdir()
+    (docs / "roses.md").write_text("# Roses\n\nRoses are pruned in March.\n")
+    (docs / "rent.md").write_text("# Rent\n\nThe rent is due on the third.\n")
+    with serve_embeddings(embedder.encode_documents) as server:
+        name = f"openai:{server.url}/v1#all-minilm-l6-v2"
+        run("index", "build", docs, "--out", store, "--embedder", name).ok()
+        stats = run("index", "stats", store, "--json").json()
+        assert (stats["embedder"], stats["dimension"]) == (name, 384)
+        ran = run("retrieve", "When are roses cut?", "--index", store, "-k", "1").ok()
+        assert "pruned in March" in ran.out
+        (docs / "tulips.md").write_text("# Tulips\n\nTulips need sun.\n")
+        assert "1 added" in run("index", "build", docs, "--out", store).ok().out
+        moved = f"tei:{server.url}#all-minilm-l6-v2"
+        run("retrieve", "tulips", "--index", store, "--set", f"model.embedder={moved}").ok()
+        server.encode = lambda texts: embedder.encode_documents([text[::-1] for text in texts])
+        for command in (("retrieve", "roses", "--index"), ("index", "build", docs, "--out")):
+            refused = run(*command, store)
+            assert refused.code != 0 and "serves another model than before" in refused.err
+    refused = run("retrieve", "roses", "--index", store)
+    assert refused.code != 0 and "no model server at" in refused.err
+
+
+def test_a_reranker_on_a_server(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "docs").mkdir()
+    for name, text in (("roses", "Roses are pruned in March."), ("rent", "The rent is due.")):
+        (tmp_path / "docs" / f"{name}.md").write_text(f"# {name}\n\n{text}\n")
+    store = tmp_path / "store"
+    run("index", "build", tmp_path / "docs", "--out", store).ok()
+    with serve_embeddings(embedder.encode_documents) as server:
+        reranker = ("--set", f"model.reranker=cohere:{server.url}/v1#own")
+        ran = run("retrieve", "When are roses cut?", "--index", store, *reranker, "--json").ok()
+        assert "rerank_score" in ran.out
+        assert any(path == "/v1/rerank" for path, _ in server.requests)

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import math
-import os
 import re
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -41,6 +40,7 @@ from expertrag.llm.base import (
     never_stop,
 )
 from expertrag.llm.sequence_policy import SequencePolicy
+from expertrag_common.api_keys import ApiKeyError, read_api_key
 from expertrag_common.token_estimate import estimate_tokens
 
 _DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
@@ -98,10 +98,11 @@ class OpenAIGenerator(Generator):
     ) -> OpenAIGenerator:
         """Connect to the servers of ``URL[,URL...]#MODEL`` and ask what they serve.
 
-        The key comes from the environment variable ``EXPERTRAG_OPENAI_API_KEY``.
+        The key comes from the environment variable ``EXPERTRAG_OPENAI_API_KEY``, or from the file
+        that ``EXPERTRAG_OPENAI_API_KEY_FILE`` names.
 
-        :raises InvalidArgument: if the name is not of that form, or one of several servers serves
-            another model.
+        :raises InvalidArgument: if the name is not of that form, the file cannot be read, or one of
+            several servers serves another model.
         :raises Unavailable: if no server answers.
         :raises Unauthenticated: if the server rejects the key.
         """
@@ -280,8 +281,11 @@ def survey(name: str) -> dict[str, ServedModels | ExpertRAGError]:
 
 def _client(url: str, timeout: openai.Timeout) -> openai.AsyncOpenAI:
     """Return a client that does not retry: the caller has the deadline, so the caller retries."""
-    key = os.environ.get(API_KEY) or "none"
-    return openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=0)
+    try:
+        key = read_api_key(API_KEY)
+    except ApiKeyError as error:
+        raise InvalidArgument(str(error)) from None
+    return openai.AsyncOpenAI(base_url=url, api_key=key or "none", timeout=timeout, max_retries=0)
 
 
 def parse(name: str) -> tuple[list[str], str]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from expertrag_common.api_keys import ApiKeyError, read_api_key
 from expertrag_retriever.errors import RemoteModelError, RemoteUnavailableError
 from expertrag_retriever.remote.address import RemoteModel
 
@@ -39,35 +38,21 @@ BUILD = Patience(read_s=120.0, attempts=8)
 """For documents: a server that restarts for half a minute does not end a build."""
 
 
-def read_key(variable: str) -> str:
-    """Return a key from an environment variable, or from the file that ``VARIABLE_FILE`` names.
-
-    :raises RemoteModelError: the file cannot be read.
-    """
-    if key := os.environ.get(variable):
-        return key
-    path = os.environ.get(f"{variable}_FILE")
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text().strip()
-    except (OSError, ValueError) as error:
-        raise RemoteModelError(
-            f"cannot read the file of {variable}_FILE ({type(error).__name__}): correct its path"
-        ) from None
-
-
 class ModelServer:
     """One server. Thread-safe. Its key stands in no message."""
 
     def __init__(self, model: RemoteModel, key_variable: str) -> None:
         """Prepare connections; nothing is sent.
 
-        :param key_variable: environment variable of the key.
+        :param key_variable: environment variable of the key; see ``read_api_key``.
+        :raises RemoteModelError: the file with the key cannot be read.
         """
         self.where = model.host
         self._key_variable = key_variable
-        key = read_key(key_variable)
+        try:
+            key = read_api_key(key_variable)
+        except ApiKeyError as error:
+            raise RemoteModelError(str(error)) from None
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=model.url, headers=headers, follow_redirects=False)
         weakref.finalize(self, self._client.close)
