@@ -53,11 +53,12 @@ def make_bundle(
 
     from expertrag_lab.router.fit import fit_router
     from expertrag_lab.router.pooling import pool_states
-    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.encoder import load_model
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
     from expertrag_retriever.experts.storage import save_experts
     from expertrag_retriever.experts.surgery import expert_layers
+    from expertrag_retriever.fingerprint import fingerprint_of
 
     base = str(encoder_folders["bert"])
 

@@ -29,8 +29,9 @@ from expertrag.stores.embedders import DEFAULT_EMBEDDER
 from expertrag_index.types import FloatArray
 from expertrag_kernels.encoder import ISAS
 from expertrag_lab.data.datasets import load_dataset
-from expertrag_retriever.encoder import SentenceTransformerEmbedder, fingerprint_of, load_embedder
+from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.bundle import attach, base_of
+from expertrag_retriever.fingerprint import fingerprint_of
 from expertrag_retriever.module_pass import ModulePass
 from expertrag_retriever.plain_encoder import plain_encoder
 

@@ -19,10 +19,10 @@ from expertrag_index.search.combining import Combiner
 from expertrag_index.types import FloatArray
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.fingerprint import folder_fingerprint
+from expertrag_retriever.fingerprint import fingerprint_of, folder_fingerprint
 from expertrag_retriever.model_folder import CURE, folder_of
 from expertrag_retriever.module_pass import ForwardPass, ModulePass
-from expertrag_retriever.prompts import missing_prompts
+from expertrag_retriever.prompts import add_prompts
 from expertrag_retriever.router import groups
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _plain(source: str, device: str) -> PlainEncoder | None:
         return None
     plain = plain_encoder_of(source, device)
     if plain is not None:
-        _add_prompts(plain, source)
+        add_prompts(plain, source, folder_of(source))
     return plain
 
 
@@ -339,24 +339,14 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
         ) from error
     if not hasattr(model[0], "auto_model") or model.max_seq_length is None:
         raise EmbedderError(f"embedder {source} is not a text transformer: {CURE}")
-    _add_prompts(model, source)
+    if "message" in getattr(model[0], "modality_config", ()):
+        raise EmbedderError(
+            f"embedder {source} embeds texts in a chat template, and here they are embedded as "
+            'they are: if it was trained without the template, write "modality_config": {"text": '
+            "...} alone in sentence_bert_config.json"
+        )
+    add_prompts(model, source, folder_of(source))
     return model
-
-
-def fingerprint_of(source: str) -> str:
-    """Hash the files of a model that has been loaded, and the prompts that its family gives it."""
-    folder = folder_of(source)
-    own, prompts = folder_fingerprint(folder), missing_prompts(source, folder)
-    if prompts is None:
-        return own
-    return hashlib.sha256(f"{own} {prompts.query}\0{prompts.document}".encode()).hexdigest()[:32]
-
-
-def _add_prompts(model: Any, source: str) -> None:
-    """Give a model the prompts of its family, if its folder has none."""
-    prompts = missing_prompts(source, folder_of(source))
-    if prompts is not None:
-        model.prompts = {"query": prompts.query, "document": prompts.document}
 
 
 def number_format(device: str) -> torch.dtype:

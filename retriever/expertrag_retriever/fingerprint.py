@@ -7,6 +7,9 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
+from expertrag_retriever.model_folder import folder_of
+from expertrag_retriever.prompts import missing_prompts
+
 _WEIGHTS_AND_SETTINGS = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 _BLOCK_BYTES = 1 << 20
 _ABOUT = "card.json"  # written by `models pull`, with timestamps: not part of the model
@@ -42,3 +45,12 @@ def _file_digest(path: Path, size_bytes: int, modified_ns: int) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def fingerprint_of(source: str) -> str:
+    """Hash the files of a model that has been loaded, and the prompts that its family gives it."""
+    folder = folder_of(source)
+    own, prompts = folder_fingerprint(folder), missing_prompts(source, folder)
+    if prompts is None:
+        return own
+    return hashlib.sha256(f"{own} {prompts.query}\0{prompts.document}".encode()).hexdigest()[:32]

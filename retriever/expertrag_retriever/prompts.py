@@ -10,6 +10,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +98,13 @@ def missing_prompts(source: str, folder: Path) -> Prompts | None:
         if (prompts := prompts_of_family(name)) is not None:
             return prompts if prompts != Prompts() else None
     return None
+
+
+def add_prompts(model: Any, source: str, folder: Path) -> None:
+    """Give a loaded model the prompts of its family, if its folder has none."""
+    prompts = missing_prompts(source, folder)
+    if prompts is not None:
+        model.prompts = {"query": prompts.query, "document": prompts.document}
 
 
 def warn_of_unknown(name: str) -> None:

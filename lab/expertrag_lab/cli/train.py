@@ -279,8 +279,9 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     from expertrag import models
     from expertrag.llm.load.loading import quiet
     from expertrag.runtime.error_mapping import translate_errors
-    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.encoder import load_model
     from expertrag_retriever.experts.bundle import attach, base_of
+    from expertrag_retriever.fingerprint import fingerprint_of
     from expertrag_retriever.publish import publish
 
     folder = Path(models.resolve(bundle))

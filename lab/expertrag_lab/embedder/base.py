@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expertrag_retriever.encoder import fingerprint_of, load_model, number_format
+from expertrag_retriever.encoder import load_model, number_format
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.bundle import Base
+from expertrag_retriever.fingerprint import fingerprint_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -17,11 +17,12 @@ def bundle(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of an expert for finance that is not trained, but differs from the base."""
     import torch
 
-    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.encoder import load_model
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertSettings
     from expertrag_retriever.experts.storage import save_experts
     from expertrag_retriever.experts.surgery import expert_layers
+    from expertrag_retriever.fingerprint import fingerprint_of
 
     folder = tmp_path_factory.mktemp("experts")
     settings = ExpertSettings(("finance",), rank=4)
