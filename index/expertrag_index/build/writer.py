@@ -42,6 +42,7 @@ from expertrag_index.types import (
 from expertrag_index.upkeep.debris import recover
 from expertrag_index.upkeep.removals import CheckRemovals
 from expertrag_index.words.posting_runs import PostingRuns
+from expertrag_index.words.posting_segments import has_old_terms
 
 
 class IndexWriter:
@@ -242,7 +243,11 @@ class IndexWriter:
             rows = stage.find_vanished(failures, moving)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._context.calibrate) and not calibrated
-            same = previous and not (previous.is_outdated or self._placement(previous).moved)
+            same = previous and not (
+                previous.is_outdated
+                or has_old_terms(previous.postings)
+                or self._placement(previous).moved
+            )
             if same and not (stage.added or stage.changed or rows or uncalibrated):
                 return make_report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)

@@ -26,6 +26,7 @@ from expertrag_index.search.caching import cache_method
 from expertrag_index.types import ChunkHit, KeyArray, TermStatistics
 from expertrag_index.words.analysis import tokens
 from expertrag_index.words.query_words import CANDIDATE_TERMS, query_terms, rarest
+from expertrag_index.words.stems import LANGUAGES, marker
 
 _K1, _B = 1.2, 0.75
 _LEAST_IDF = 1e-6
@@ -66,6 +67,9 @@ class PostingSearcher:
         self._size = self._live.count
         self._norms = self._norms_by_length()
         self._entry = cache_method(self._look_up, _CACHED_TERMS)
+        self._languages = [
+            language for language in LANGUAGES if self._entry(marker(language)).frequency
+        ]
 
     @property
     def size(self) -> int:
@@ -87,7 +91,15 @@ class PostingSearcher:
 
     def frequency(self, word: str) -> int:
         """Count the live chunks that contain a word; the rarest part of a compound."""
-        return min((self._entry(term).frequency for term in tokens(word)), default=0)
+        return sum(
+            min((self._entry(term).frequency for term in terms), default=0)
+            for terms in self._spellings(word)
+        )
+
+    def _spellings(self, word: str) -> list[tuple[str, ...]]:
+        """Return the terms of a word in each vocabulary of the store."""
+        own = [tuple(tokens(word, language)) for language in self._languages]
+        return list(dict.fromkeys([tuple(tokens(word)), *own]))
 
     def search(
         self, statistics: Sequence[TermStatistics], k: int, allowed: RowMask | None = None
@@ -139,12 +151,21 @@ class PostingSearcher:
         return Found(keys[order], scores[order])
 
     def _entries(self, statistics: Sequence[TermStatistics]) -> list[tuple[_Entry, float]]:
-        """Return the terms to score with their weights, in the order of the sum."""
-        entries = [self._entry(term) for item in rarest(statistics) for term in tokens(item.term)]
-        return [(entry, self._weight(entry)) for entry in entries if entry.frequency]
+        """Return the terms to score with their weights, in the order of the sum.
 
-    def _weight(self, entry: _Entry) -> float:
-        size, n = self._size, entry.frequency
+        A word has one weight in all vocabularies: else it would count most in a language that few
+        chunks are in.
+        """
+        weighted: list[tuple[_Entry, float]] = []
+        for item in rarest(statistics):
+            for terms in zip(*self._spellings(item.term), strict=True):
+                entries = [self._entry(term) for term in dict.fromkeys(terms)]
+                weight = self._weight(sum(entry.frequency for entry in entries))
+                weighted += [(entry, weight) for entry in entries if entry.frequency]
+        return weighted
+
+    def _weight(self, frequency: int) -> float:
+        size, n = self._size, frequency
         return max(math.log((size - n + 0.5) / (n + 0.5)), _LEAST_IDF) * (_K1 + 1)
 
     def _weigh(

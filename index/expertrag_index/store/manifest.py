@@ -62,10 +62,14 @@ class SegmentEntry:
 
 @dataclass(frozen=True, slots=True)
 class PostingsEntry:
-    """A segment of postings of ``count`` chunks."""
+    """A segment of postings of ``count`` chunks.
+
+    ``analysis``: the version of the terms in it (``words.analysis.ANALYSIS_VERSION``).
+    """
 
     entry: FileEntry
     count: int
+    analysis: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ def loads(data: bytes, name: str) -> Manifest:
     )
     body.pop("fields", None)  # of an earlier format
     body["postings"] = tuple(
-        PostingsEntry(FileEntry(**segment["entry"]), segment["count"])
+        PostingsEntry(FileEntry(**segment["entry"]), segment["count"], segment.get("analysis", 0))
         for segment in body.get("postings", ())
     )
     return Manifest(**body)

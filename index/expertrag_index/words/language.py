@@ -1,9 +1,9 @@
-"""Detects whether texts are English, by their script and by common function words."""
+"""Detects the language of texts, by their script and by common function words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from expertrag_index.types import Document
 from expertrag_index.words.patterns import LETTERS
@@ -93,33 +93,58 @@ _IN_NAMES = "af al da de dei del della den der di do dos du el la las le les los
 by themselves."""
 
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_OTHERS = [frozenset(words.split()) - _ENGLISH for words in _OTHER_WORDS.strip().split("\n\n")]
+_LISTS = [frozenset(words.split()) - _ENGLISH for words in _OTHER_WORDS.strip().split("\n\n")]
+_CODES = "de fr es it pt nl sv da fi cs hu ro tr vi id ca sl lt".split()  # noqa: SIM905
+"""Languages of the lists, in their order; the first of those that share a list."""
+
+FUNCTION_WORDS: Mapping[str, frozenset[str]] = dict(zip(_CODES, _LISTS, strict=True))
+"""Common words by language, without those that English has as well."""
+
+_LANGUAGES_OF: dict[str, list[str]] = {}
+for _code, _listed in FUNCTION_WORDS.items():
+    for _word in _listed:
+        _LANGUAGES_OF.setdefault(_word, []).append(_code)
 _PARTICLES = frozenset(_IN_NAMES.split())
+
+OTHER_SCRIPT = "other"
+"""The language of a text whose letters are not Latin."""
 
 
 def is_english(text: str) -> bool | None:
     """Whether a text is English; None if it has too few words to tell, as in tables and code."""
+    language = language_of(text)
+    return language == "en" if language else None
+
+
+def language_of(text: str) -> str:
+    """Return the language of a text, such as ``de``; empty if it has too few words to tell.
+
+    ``OTHER_SCRIPT`` if most letters are not Latin. Neighbours may be taken for each other: Danish
+    and Norwegian, and the languages of one list.
+    """
     text = _sample(text).lower()
     letters = "".join(LETTERS.findall(text))
     if len(letters) - len(_LATIN.findall(letters)) > _MOST_OTHER_LETTERS * len(letters):
-        return False
+        return OTHER_SCRIPT
     words = [stripped for word in text.split() if (stripped := word.strip(_AROUND_WORDS))]
     english = sum(word in _ENGLISH for word in words)
     fewest = max(_FEWEST_WORDS, _SMALLEST_SHARE * len(words))
-    if any(_is_in(listed, words, fewest, english) for listed in _OTHERS):
-        return False
-    return True if english >= fewest else None
+    hits: dict[str, list[str]] = {}
+    for word in words:
+        for code in _LANGUAGES_OF.get(word, ()):
+            hits.setdefault(code, []).append(word)
+    for code in sorted(hits, key=lambda code: -len(hits[code])):
+        if _is_in(hits[code], len(words), fewest, english):
+            return code
+    return "en" if english >= fewest else ""
 
 
-def _is_in(listed: frozenset[str], words: Sequence[str], fewest: float, english: int) -> bool:
-    """Whether words are of the language whose common words are listed."""
-    hits = [word for word in words if word in listed]
+def _is_in(hits: Sequence[str], count: int, fewest: float, english: int) -> bool:
+    """Whether a text of ``count`` words is of the language that has the words ``hits`` of it."""
     if len(hits) < fewest or len(hits) <= english:
         return False
     different = {word for word in hits if len(word) > 1} - _PARTICLES
-    return len(different) >= _DIFFERENT - sum(
-        len(hits) >= each * len(words) for each in _LARGE_SHARES
-    )
+    return len(different) >= _DIFFERENT - sum(len(hits) >= each * count for each in _LARGE_SHARES)
 
 
 def _sample(text: str) -> str:

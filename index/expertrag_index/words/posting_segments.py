@@ -19,6 +19,7 @@ from expertrag_index.search.segments import larger, overgrown
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.manifest import FileEntry, PostingsEntry
 from expertrag_index.types import KeyArray
+from expertrag_index.words.analysis import ANALYSIS_VERSION
 from expertrag_index.words.chunk_terms import terms_of
 from expertrag_index.words.posting_runs import PostingRuns
 
@@ -33,6 +34,11 @@ def open_postings(layout: Layout, entry: PostingsEntry) -> PostingSegment:
     if segment.count != entry.count:
         raise StoreCorruptError(f"{segment.name} is not the segment that the manifest describes")
     return segment
+
+
+def has_old_terms(entries: Sequence[PostingsEntry]) -> bool:
+    """Whether a version of this program that makes other terms of a text wrote any of them."""
+    return any(entry.analysis != ANALYSIS_VERSION for entry in entries)
 
 
 class PostingsWriter:
@@ -60,7 +66,7 @@ class PostingsWriter:
         """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet."""
         if not len(live):
             return ()
-        if not previous:
+        if not previous or has_old_terms(previous):
             return (self._describe(self._build(live)),)
         kept: Sequence[PostingsEntry] = ()
         if not overgrown(previous, len(live), len(new), self._settings):
@@ -84,7 +90,8 @@ class PostingsWriter:
         return build_postings(terms_of(self._connection, keys), self._layout.segments)
 
     def _describe(self, file: FileEntry) -> PostingsEntry:
-        return PostingsEntry(file, PostingSegment.open(self._layout.segments / file.file).count)
+        count = PostingSegment.open(self._layout.segments / file.file).count
+        return PostingsEntry(file, count, ANALYSIS_VERSION)
 
     def _open_all(self, entries: Sequence[PostingsEntry]) -> list[PostingSegment] | None:
         """Open segments to merge; None if one is damaged."""

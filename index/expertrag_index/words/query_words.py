@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from expertrag_index.types import TermStatistics
+from expertrag_index.words.analysis import split_unspaced
+from expertrag_index.words.language import FUNCTION_WORDS, language_of
 from expertrag_index.words.patterns import TERM
 
 MAX_TERMS = 64
@@ -26,9 +28,14 @@ STOP_WORDS = frozenset(_WORDS.split())
 
 
 def query_terms(query: str) -> list[str]:
-    """Distinct words of a query in order, without stop words unless there are only stop words."""
-    words = list(dict.fromkeys(word.lower() for word in TERM.findall(query)))
-    return [word for word in words if word not in STOP_WORDS] or words
+    """Distinct words of a query in order, without stop words unless there are only stop words.
+
+    Stop words are English, and those of the query's language.
+    """
+    found = (part for word in TERM.findall(query) for part in split_unspaced(word.lower()))
+    words = list(dict.fromkeys(found))
+    function_words = FUNCTION_WORDS.get(language_of(query), frozenset())
+    return [word for word in words if word not in STOP_WORDS | function_words] or words
 
 
 def rarest(statistics: Sequence[TermStatistics]) -> list[TermStatistics]:
