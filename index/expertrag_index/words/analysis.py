@@ -52,17 +52,20 @@ class _FoldTable(dict[int, str | None]):
         return folded
 
 
-class _Terms(dict[str, tuple[str, ...]]):
-    """The terms of words of a language, computed at first use; emptied when there are too many."""
+class _Terms(dict[str, str]):
+    """The terms of words of a language, joined by spaces and computed at first use.
+
+    They are forgotten when there are too many.
+    """
 
     def __init__(self, language: str) -> None:
         super().__init__()
         self._language = language
 
-    def __missing__(self, word: str) -> tuple[str, ...]:
+    def __missing__(self, word: str) -> str:
         if len(self) >= _MOST_WORDS:
             self.clear()
-        result = self[word] = tuple(_terms_of(word, self._language))
+        result = self[word] = " ".join(_terms_of(word, self._language))
         return result
 
 
@@ -78,7 +81,7 @@ def tokens(text: str, language: str = "") -> list[str]:
     known = _terms_by_language.get(language) or _terms_by_language.setdefault(
         language, _Terms(language)
     )
-    return [term for word in text.translate(_fold_table).split() for term in known[word]]
+    return " ".join(map(known.__getitem__, text.translate(_fold_table).split())).split()
 
 
 def split_unspaced(word: str) -> Iterator[str]:

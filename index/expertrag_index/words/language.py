@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from expertrag_index.types import Document
 from expertrag_index.words.patterns import LETTERS
 
 _LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff]")
+_OTHER_SCRIPT = re.compile("[^\x00-\u024f\u1e00-\u1eff\u2000-\u20cf]")
+"""What is in texts of other scripts, and in few others."""
+
 _PART_CHARS = 1_000
 """Characters to examine at the beginning, in the middle and at the end of a text."""
 _MOST_OTHER_LETTERS = 0.3
@@ -123,28 +127,37 @@ def language_of(text: str) -> str:
     and Norwegian, and the languages of one list.
     """
     text = _sample(text).lower()
-    letters = "".join(LETTERS.findall(text))
-    if len(letters) - len(_LATIN.findall(letters)) > _MOST_OTHER_LETTERS * len(letters):
+    if _OTHER_SCRIPT.search(text) and _is_other_script(text):
         return OTHER_SCRIPT
     words = [stripped for word in text.split() if (stripped := word.strip(_AROUND_WORDS))]
-    english = sum(word in _ENGLISH for word in words)
+    counts = Counter(words)
+    english = sum(counts[word] for word in counts.keys() & _ENGLISH)
     fewest = max(_FEWEST_WORDS, _SMALLEST_SHARE * len(words))
-    hits: dict[str, list[str]] = {}
-    for word in words:
-        for code in _LANGUAGES_OF.get(word, ()):
-            hits.setdefault(code, []).append(word)
-    for code in sorted(hits, key=lambda code: -len(hits[code])):
+    others = counts.keys() & _LANGUAGES_OF.keys()
+    if sum(counts[word] for word in others) <= english:  # no language has more of its words
+        return "en" if english >= fewest else ""
+    hits: dict[str, Counter[str]] = {}
+    for word in sorted(others):
+        for code in _LANGUAGES_OF[word]:
+            hits.setdefault(code, Counter())[word] = counts[word]
+    for code in sorted(hits, key=lambda code: -hits[code].total()):
         if _is_in(hits[code], len(words), fewest, english):
             return code
     return "en" if english >= fewest else ""
 
 
-def _is_in(hits: Sequence[str], count: int, fewest: float, english: int) -> bool:
+def _is_other_script(text: str) -> bool:
+    letters = "".join(LETTERS.findall(text))
+    return len(letters) - len(_LATIN.findall(letters)) > _MOST_OTHER_LETTERS * len(letters)
+
+
+def _is_in(hits: Counter[str], count: int, fewest: float, english: int) -> bool:
     """Whether a text of ``count`` words is of the language that has the words ``hits`` of it."""
-    if len(hits) < fewest or len(hits) <= english:
+    total = hits.total()
+    if total < fewest or total <= english:
         return False
     different = {word for word in hits if len(word) > 1} - _PARTICLES
-    return len(different) >= _DIFFERENT - sum(len(hits) >= each * count for each in _LARGE_SHARES)
+    return len(different) >= _DIFFERENT - sum(total >= each * count for each in _LARGE_SHARES)
 
 
 def _sample(text: str) -> str:
