@@ -13,6 +13,7 @@ from expertrag.grounding.rows import SentenceSpan, join_contents, sentence_spans
 from expertrag.grounding.wording import Content, Wording, wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.types import FloatArray
+from expertrag_index.words.language import language_of, language_of_question
 from expertrag_index.words.sentences import spans
 from expertrag_retriever.types import Passage
 
@@ -20,10 +21,15 @@ _RESTATED_WEIGHT = 0.5  # weight of a word that is already in the question
 
 
 class Evidence:
-    """The passages of one answer, split into spans, and the question."""
+    """The passages of one answer, split into spans, and the question.
+
+    ``crosses``: whether the question is in another language than all passages. Its words are then
+    not compared with theirs, only its numbers.
+    """
 
     def __init__(self, passages: Sequence[Passage], question: str) -> None:
-        self.question = wording(question)
+        self.crosses = _crosses(question, passages)
+        self.question = wording(" ".join(_with_digits(question)) if self.crosses else question)
         self.question_text = question
         self._passages = passages
         self.spans: list[list[SentenceSpan]] = []
@@ -40,8 +46,8 @@ class Evidence:
                 self._frequency.update(single.content.holds)
             self.spans.append(list(with_pairs(singles, title)))
             self._contents.append(join_contents([title, *(single.content for single in singles)]))
-        every = frozenset().union(*(each.holds for each in self._contents))
-        self._named = self.question.exact & every
+        self._every = frozenset().union(*(each.holds for each in self._contents))
+        self._named = self.question.exact & self._every
 
     def content_of(self, number: int) -> Content:
         """Return the content of a passage, its title and its origin."""
@@ -50,6 +56,20 @@ class Evidence:
     def text_of(self, number: int, span: SentenceSpan) -> str:
         """Return the text of a span of a passage."""
         return self._passages[number].text[span.start : span.end]
+
+    def read(self, claim: str) -> Wording:
+        """Return the words of a claim that the passages may support.
+
+        A claim in another language is reduced to its numbers, and the words that they share.
+        """
+        if not self.crosses:
+            return wording(claim)
+        shared = (word for word in claim.split() if self._shares(word))
+        return wording(" ".join(shared))
+
+    def _shares(self, word: str) -> bool:
+        words = wording(word).words
+        return bool(words) and (words <= self._every or any(map(str.isdigit, word)))
 
     def list_named_elsewhere(self, number: int) -> list[str]:
         """Return the question's names and numbers in other passages, if this one has none."""
@@ -72,6 +92,16 @@ class Evidence:
             weight = rarity * (_RESTATED_WEIGHT if word in self.question.words else 1.0)
             self._weights[word] = weight
         return weight
+
+
+def _crosses(question: str, passages: Sequence[Passage]) -> bool:
+    asked = language_of_question(question)
+    others = {language_of(passage.text) for passage in passages} - {""}
+    return bool(asked and others) and asked not in others
+
+
+def _with_digits(text: str) -> list[str]:
+    return [word for word in text.split() if any(map(str.isdigit, word))]
 
 
 Encode = Callable[[Sequence[str]], FloatArray]

@@ -89,7 +89,7 @@ def ground(
     if claims and named:
         whole, matches = (
             (claims[0].start, claims[-1].end),
-            _matches(_read_wording(answer), evidence),
+            _matches(_read(answer, evidence), evidence),
         )
         by_number = {match.passage + 1: match for match in matches}
         sources = [by_number[number] for number in dict.fromkeys(named) if number in by_number]
@@ -118,7 +118,7 @@ def _nearest(claims: Sequence[_Claim], passages: Sequence[Passage]) -> Iterator[
 
 def _former_flaw(answer: str, evidence: Evidence) -> str:
     """Return the flaw of an answer that gives a former value."""
-    former = find_former_value(_read_wording(answer), evidence)
+    former = find_former_value(_read(answer, evidence), evidence)
     return f"'{former.value}' is a former value: \"{former.sentence}\"" if former else ""
 
 
@@ -128,7 +128,7 @@ def _coverage(
     best = next((claim.matches[0].passage for claim in claims if claim.matches), None)
     misplaced = any(not claim.citable and STANDS_UNDER in claim.flaw for claim in claims)
     wrong = bool(former) or misplaced
-    return {**coverage(_read_wording(answer), best, evidence), "misplaced": float(wrong)}
+    return {**coverage(_read(answer, evidence), best, evidence), "misplaced": float(wrong)}
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:
@@ -158,15 +158,15 @@ class _Claim:
 
 def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
     for start, end in whole_dates(answer, spans(answer)):
-        said = _read_wording(answer[start:end])
+        said = _read(answer[start:end], evidence)
         matches = _matches(said, evidence)
         yield _Claim(
             start, end, max(len(said.words), 1), matches, _missing_words(matches, evidence)
         )
 
 
-def _read_wording(text: str) -> Wording:
-    return wording(_MARKS.sub("", text))
+def _read(text: str, evidence: Evidence) -> Wording:
+    return evidence.read(_MARKS.sub("", text))
 
 
 def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:

@@ -11,6 +11,7 @@ from expertrag.grounding.evidence import Evidence
 from expertrag.grounding.rows import Cell, SentenceSpan
 from expertrag.grounding.wording import Content, Wording
 
+_UNCOMPARED = 0.5  # at SUPPORTED: the passage is cited, and the answer is not sure
 _MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
 _NEGATION_FACTOR = 0.4
 _OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that another passage has
@@ -80,7 +81,8 @@ def judge(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -
     asked, missing = evidence.question, claim.lacking_in(span.content)
     verdict = is_verdict(claim, evidence)
     if not (verdict or claim.words):
-        return SpanJudgement(0.0, _NO_CLAIM)
+        # in another language, words do not tell
+        return SpanJudgement(_UNCOMPARED if evidence.crosses else 0.0, _NO_CLAIM)
     result = (_verdict if verdict else _statement)(claim, number, span, evidence)
     if elsewhere := evidence.list_named_elsewhere(number):
         name = f"'{asked.written.get(elsewhere[0], elsewhere[0])}'"

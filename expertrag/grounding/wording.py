@@ -26,7 +26,7 @@ _ENOUGH = 2
 """Common words of a question in a text about it; half of fewer words."""
 _FIRST = re.compile(r"\w")
 _QUOTED = re.compile(r"`[^`\n]+`")
-_VERDICT = re.compile(r"\W*(?:(yes)\b|(no)(?!\s*\w))", re.I)
+_VERDICT = re.compile(r"\W*(?:(yes|ja|oui|sí|да)\b|(no|nein|non|нет)(?!\s*\w))", re.I)
 _ENGLISH_NEGATIONS = "no not never none nor neither without cannot nothing nobody"
 _GERMAN_NEGATIONS = "nicht kein keine keinen keiner keinem nie niemals ohne"
 _NEGATIONS = frozenset(f"{_ENGLISH_NEGATIONS} {_GERMAN_NEGATIONS}".split())
@@ -39,7 +39,8 @@ _CONTRASTS = frozenset({"but", "except", "unless", "sondern", "aber"})  # end wh
 _NEGATED_WORDS = 3  # content words to the right of a negation that it applies to
 _CLAUSE_ENDS = re.compile(r"[,;:.!?()|\u2013\u2014\n]")
 _FRAME = """according also although answer based document known may might mentioned must named
-    passage passages per provided question shall since upon whether within yes yet"""
+    passage passages per provided question shall since upon whether within yes yet
+    ja nein oui non sí да нет"""
 _FUNCTION_WORDS = STOP_WORDS.union(_FRAME.split())
 _SHORT_FORM = re.compile(r"['\u2019](?:s|re|ve|ll|d|m)?\Z")
 _MARKS = re.compile("[\u0300-\u036f]")  # diacritics
@@ -211,7 +212,7 @@ class _Reading:
         self._first = first.start() if first else 0
         self.end = 0
         verdict = _VERDICT.match(text)
-        self._verdict = ((verdict[1] or verdict[2]) if verdict else "").lower()
+        self._verdict = ("yes" if verdict[1] else "no") if verdict else ""
         self._verdict_end = verdict.end() if verdict else 0
 
     @property

@@ -18,6 +18,7 @@ from expertrag.api.markers import split_markers
 from expertrag.api.types import Passage
 from expertrag.llm import quoting
 from expertrag.llm.base import Message
+from expertrag.llm.beginnings import beginning_of
 from expertrag.llm.provenance import provenance
 
 ABSTENTION = "The documents do not hold an answer to this question."
@@ -135,7 +136,12 @@ class Family:
     doubt: Doubt = UNSCALED
 
     def beginning(self, question: str) -> str:
-        """Return the beginning of the model's turn; empty if the model begins it itself."""
+        """Return the beginning of the model's turn, in the question's language if it is known.
+
+        Empty if the model begins its turn itself.
+        """
+        if self.short and (own := beginning_of(question)):
+            return own
         return self.long if asks_to_explain(question) else self.short
 
 

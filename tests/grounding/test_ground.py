@@ -8,6 +8,7 @@ import pytest
 
 from expertrag.api.types import Passage
 from expertrag.grounding.ground import SUPPORTED, Grounding, ground
+from expertrag.grounding.wording import wording
 
 NORMANS = Passage(
     document_id="normans",
@@ -231,3 +232,30 @@ def test_an_uncited_first_sentence_has_what_comes_nearest_as_its_source() -> Non
     cited = ground(f"{second} {first}", [NORMANS, VACUUM])
     assert cited.sources == cited.citations
     assert [citation.passage for citation in ground(first, [NORMANS, VACUUM]).sources] == [2]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "support", "reason"),
+    [
+        ("Wie viele Tage Urlaub habe ich im Jahr?", "28 Tage.", 1.0, ""),
+        ("Wie viele Tage Urlaub habe ich im Jahr?", "27 Tage.", 0.0, "'27' is not in the passage"),
+        ("Combien de jours de congé ai-je par an ?", "28 jours.", 1.0, ""),
+        ("Wer genehmigt den Urlaub?", "Ada Lund genehmigt ihn.", 1.0, ""),
+        ("Wird der Urlaub übertragen?", "Nein.", 1.0, ""),
+    ],
+)
+def test_a_question_in_another_language_is_compared_by_numbers_and_names(
+    question: str, answer: str, support: float, reason: str
+) -> None:
+    text = "Every employee has 28 days of leave a year, and it is approved by Ada Lund."
+    found = ground(answer, [replace(NORMANS, text=text, title="")], question)
+    assert found.support == support
+    assert reason in found.reason and bool(reason) == bool(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"), [("Ja.", "yes"), ("Nein, nie.", "no"), ("Oui", "yes")]
+)
+def test_verdicts_of_other_languages(answer: str, verdict: str) -> None:
+    assert wording(answer).verdict == verdict
+    assert wording("Jahr").verdict == wording("Nonne").verdict == ""

@@ -24,7 +24,9 @@ _DIFFERENT = 3
 _LARGE_SHARES = (0.12, 0.2)
 """How many different words of its list show a language: one less for each of the shares of a text
 that its words reach."""
-_AROUND_WORDS = ".,;:!?()[]\"'\u00ab\u00bb\u201c\u201d\u201e\u2018\u2019\u201a\u2026*-\u2013"
+_AROUND_WORDS = (
+    ".,;:!?\u00bf\u00a1()[]\"'\u00ab\u00bb\u201c\u201d\u201e\u2018\u2019\u201a\u2026*-\u2013"
+)
 
 _ENGLISH_WORDS = """
 and any are as at be because been but by can could did does each for from had has have he her his
@@ -111,7 +113,23 @@ for _code, _listed in FUNCTION_WORDS.items():
 _PARTICLES = frozenset(_IN_NAMES.split())
 
 OTHER_SCRIPT = "other"
-"""The language of a text whose letters are not Latin."""
+"""The language of a text in another script than those of ``_SCRIPTS``."""
+
+_SCRIPTS = {
+    code: re.compile(f"[{letters}]")
+    for code, letters in {
+        "ar": "\u0600-\u06ff",
+        "el": "\u0370-\u03ff",
+        "he": "\u0590-\u05ff",
+        "hi": "\u0900-\u097f",
+        "ja": "\u3040-\u30ff",
+        "ko": "\uac00-\ud7af",
+        "ru": "\u0400-\u052f",
+        "th": "\u0e00-\u0e7f",
+        "zh": "\u3400-\u9fff",
+    }.items()
+}
+_KANA = 0.1  # share of the letters of a Japanese text that is hardly ever missing
 
 
 def is_english(text: str) -> bool | None:
@@ -123,12 +141,12 @@ def is_english(text: str) -> bool | None:
 def language_of(text: str) -> str:
     """Return the language of a text, such as ``de``; empty if it has too few words to tell.
 
-    ``OTHER_SCRIPT`` if most letters are not Latin. Neighbours may be taken for each other: Danish
-    and Norwegian, and the languages of one list.
+    If most letters are not Latin, it is the largest language of their script. Neighbours may be
+    taken for each other: Danish and Norwegian, and the languages of one list.
     """
     text = _sample(text).lower()
-    if _OTHER_SCRIPT.search(text) and _is_other_script(text):
-        return OTHER_SCRIPT
+    if _OTHER_SCRIPT.search(text) and (script := _script_of(text)):
+        return script
     words = [stripped for word in text.split() if (stripped := word.strip(_AROUND_WORDS))]
     counts = Counter(words)
     english = sum(counts[word] for word in counts.keys() & _ENGLISH)
@@ -146,9 +164,30 @@ def language_of(text: str) -> str:
     return "en" if english >= fewest else ""
 
 
-def _is_other_script(text: str) -> bool:
+def language_of_question(text: str) -> str:
+    """Return the language of a question: as ``language_of``, else by its first word.
+
+    The first word counts if one language alone has it, and the question has no English words.
+    """
+    language = language_of(text)
+    if language or not text.rstrip().endswith("?"):  # keywords: "man pages", "hat trick"
+        return language
+    words = [word.strip(_AROUND_WORDS).lower() for word in text.split()]
+    own = _LANGUAGES_OF.get(words[0], ()) if words else ()
+    alone = len(own) == 1 and words[0] not in _PARTICLES and _ENGLISH.isdisjoint(words)
+    return own[0] if alone else ""
+
+
+def _script_of(text: str) -> str:
+    """Return the language that the script tells; empty for Latin letters."""
     letters = "".join(LETTERS.findall(text))
-    return len(letters) - len(_LATIN.findall(letters)) > _MOST_OTHER_LETTERS * len(letters)
+    if len(letters) - len(_LATIN.findall(letters)) <= _MOST_OTHER_LETTERS * len(letters):
+        return ""
+    counts = {code: len(of.findall(letters)) for code, of in _SCRIPTS.items()}
+    if counts["ja"] >= _KANA * len(letters):
+        return "ja"
+    best = max(counts, key=lambda code: counts[code])
+    return best if counts[best] else OTHER_SCRIPT
 
 
 def _is_in(hits: Counter[str], count: int, fewest: float, english: int) -> bool:
