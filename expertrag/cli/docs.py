@@ -148,7 +148,7 @@ def _config_page() -> str:
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). Keys are never printed or "
         "logged: `EXPERTRAG_OPENAI_API_KEY` is the key of an `openai:` generator, "
-        "`EXPERTRAG_EMBEDDER_API_KEY` and `EXPERTRAG_RERANKER_API_KEY` are those of models on "
+        "`EXPERTRAG_EMBEDDER_API_KEY` and `EXPERTRAG_RERANKER_API_KEY` are the keys of models on "
         "[other servers](../guide/endpoints.md). Instead of each, the same name with `_FILE` names "
         "a file with the key. `EXPERTRAG_QDRANT_API_KEY` is the key of "
         "[an engine for vectors](../guide/engines.md).",

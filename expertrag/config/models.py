@@ -54,8 +54,8 @@ class ModelConfig:
     reranker: str = option(
         NO_RERANKER,
         "Reranker of the search's best passages: a folder or hub id (sentence-transformers "
-        "CrossEncoder), cohere:URL#MODEL or tei:URL for one on a server, a folder from `expertrag "
-        "train reranker`, or a shipped one, unless the store's estimate is against it; auto is the "
+        "CrossEncoder), a folder from `expertrag train reranker`, or cohere:URL#MODEL or tei:URL "
+        "for one on a server. It is used unless the store's estimate is against it. auto is the "
         "shipped one, on stores where the estimate is for it; on is the shipped one on every "
         "store; off is none.",
     )

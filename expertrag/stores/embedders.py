@@ -27,7 +27,7 @@ DEFAULT_EMBEDDER = "minilm-domains"
 """Embedder of a new store of English documents, unless the caller names another."""
 
 _COMPARED = 8
-"""Chunks of a store whose vectors are compared with those of a server."""
+"""Chunks of a store that a server embeds again, to compare the vectors."""
 
 MOST_TEXT = 0.5
 """Share of text in other languages than English from which a store gets the multilingual embedder.

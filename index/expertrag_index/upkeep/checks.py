@@ -58,8 +58,8 @@ def check_postings(
 ) -> list[str]:
     """Compare the postings with the chunks, word by word.
 
-    Merged, they must be the file that would be made of the chunks alone. Those of an earlier
-    version of the terms are not compared: the next build makes them again.
+    Merged, they must be the file that would be made of the chunks alone. Postings
+    with terms of an earlier version are not compared: the next build makes them again.
     """
     if has_old_terms(manifest.postings):
         return []

@@ -113,7 +113,7 @@ for _code, _listed in FUNCTION_WORDS.items():
 _PARTICLES = frozenset(_IN_NAMES.split())
 
 OTHER_SCRIPT = "other"
-"""The language of a text in another script than those of ``_SCRIPTS``."""
+"""The language of a text whose script is not in ``_SCRIPTS``."""
 
 _SCRIPTS = {
     code: re.compile(f"[{letters}]")
@@ -173,7 +173,7 @@ def language_of_question(text: str) -> str:
     if language or not text.rstrip().endswith("?"):  # keywords: "man pages", "hat trick"
         return language
     words = [word.strip(_AROUND_WORDS).lower() for word in text.split()]
-    own = _LANGUAGES_OF.get(words[0], ()) if words else ()
+    own = _LANGUAGES_OF.get(words[0], []) if words else []
     alone = len(own) == 1 and words[0] not in _PARTICLES and _ENGLISH.isdisjoint(words)
     return own[0] if alone else ""
 

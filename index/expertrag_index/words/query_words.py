@@ -30,7 +30,7 @@ STOP_WORDS = frozenset(_WORDS.split())
 def query_terms(query: str) -> list[str]:
     """Distinct words of a query in order, without stop words unless there are only stop words.
 
-    Stop words are English, and those of the query's language.
+    Stop words are the English ones, and the function words of the query's language.
     """
     found = (part for word in TERM.findall(query) for part in split_unspaced(word.lower()))
     words = list(dict.fromkeys(found))

@@ -28,7 +28,7 @@ class RemoteModel:
 
 
 def is_remote(name: str) -> bool:
-    """Whether a name is that of a model on a server; its form may still be wrong."""
+    """Whether a name is meant for a model on a server; its form may still be wrong."""
     api, _, rest = name.partition(":")
     return api in {*EMBEDDING_APIS, *RERANKING_APIS} and rest.startswith(("http:", "https:"))
 

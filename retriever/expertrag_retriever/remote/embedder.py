@@ -67,7 +67,7 @@ class RemoteEmbedder:
     def fingerprint(self) -> str:
         """Hash of the model's name, the dimension and the prompts; not of its weights.
 
-        Whether the weights are those of a store, its vectors tell: see :meth:`check_same`.
+        The vectors of a store tell whether its weights are served: see :meth:`check_same`.
         """
         known = (self._served.model, self.dimension, self._prompts.query, self._prompts.document)
         return hashlib.sha256(repr(("remote", *known)).encode()).hexdigest()[:32]

@@ -60,7 +60,7 @@ APIS: Mapping[str, RerankingApi] = {
 class RemoteReranker:
     """Scores texts for a query on a server. Thread-safe.
 
-    Scores that are probabilities become their logits, as those of a local reranker are.
+    Scores that are probabilities become logits, which are what a local reranker returns.
     """
 
     search_weight = 0.0

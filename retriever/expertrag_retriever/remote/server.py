@@ -126,7 +126,7 @@ class ModelServer:
             )
         said = f"the model server {self.where} answered {status}: {_message(response)}"
         if status == 404:
-            said += "; check the URL (that of OpenAI's API ends in /v1) and the model's name"
+            said += "; check the URL (the URL of OpenAI's API ends in /v1) and the model's name"
         return (RemoteUnavailableError if status in _TRANSIENT else RemoteModelError)(said)
 
 

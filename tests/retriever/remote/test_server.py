@@ -41,7 +41,9 @@ def test_a_request_that_is_wrong_is_not_repeated(remote: EmbeddingServer) -> Non
     with pytest.raises(RemoteModelError, match="answered 422: try later"):
         server_of(remote.url).post("/embed", TEXTS, BUILD)
     assert len(remote.requests) == 1
-    with pytest.raises(RemoteModelError, match=r"404: Not Found; check the URL \(that of OpenAI's"):
+    with pytest.raises(
+        RemoteModelError, match=r"404: Not Found; check the URL \(the URL of OpenAI's"
+    ):
         server_of(remote.url).post("/embeddings", TEXTS, BUILD)
 
 
