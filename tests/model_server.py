@@ -36,6 +36,7 @@ class Behaviour:
     step_s: float = 0.0
     tokens: list[str] = field(default_factory=lambda: ["Paris", " it", " is."])
     cut_after: int | None = None
+    thoughts: list[str] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
 
 
@@ -173,6 +174,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self._event({"role": "assistant", "content": None})
         time.sleep(now.first_token_s)
+        for thought in now.thoughts:
+            self._event({"content": None, "reasoning_content": thought})
         for count, token in enumerate(now.tokens):
             if count == now.cut_after:
                 self.close_connection = True

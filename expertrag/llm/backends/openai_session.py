@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
 from expertrag.api.events import DeltaEvent
 from expertrag.api.logprobs import TokenLogprob, TopLogprob
 from expertrag.api.types import FinishReason, Sampling
 from expertrag.llm.backends.background import Running
+from expertrag.llm.backends.thoughts import ThoughtFilter
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average
 from expertrag.llm.detokenize import StopFilter
@@ -93,25 +95,35 @@ class OpenAISession(Session):
         return self._waiting.popleft() if self._waiting else next(self._pieces, None)
 
     def _read(self) -> Iterator[_Piece]:
-        """Yield the text of each chunk, and record usage, certainties and the finish reason."""
+        """Yield the text of each chunk, and record usage, certainties and the finish reason.
+
+        Thoughts are left out: ``reasoning_content`` is not read, and ``ThoughtFilter`` drops those
+        in the text.
+        """
         self._should_stop()
         self._running = self._start()
         self.lm_calls = 1
+        thoughts = ThoughtFilter()
         for chunk in self._running.items(self._should_stop):
             if chunk.usage is not None:
                 self.prompt_tokens = chunk.usage.prompt_tokens
                 self.completion_tokens = chunk.usage.completion_tokens
             for choice in chunk.choices or ():
-                tokens = (choice.logprobs.content if choice.logprobs else None) or []
-                self._certainties += map(_certainty, tokens)
                 if choice.finish_reason is not None:
                     length = choice.finish_reason == "length"
                     self.finish_reason = FinishReason.LENGTH if length else FinishReason.STOP
-                text = choice.delta.content or ""
-                if text:
+                sent = choice.delta.content or ""
+                if sent:
                     self.completion_tokens += 1  # an estimate until the server reports it
+                text = thoughts.push(sent)
+                tokens = (choice.logprobs.content if choice.logprobs else None) or []
+                if (sent and not text) or _is_thought(choice.delta):
+                    continue  # its probabilities say nothing of the answer
+                self._certainties += map(_certainty, tokens)
                 if text or tokens:
                     yield _Piece(text, self._token_logprobs(text, tokens))
+        if held := thoughts.flush():
+            yield _Piece(held, [])
 
     def _token_logprobs(
         self, text: str, tokens: Sequence[ChatCompletionTokenLogprob]
@@ -130,6 +142,12 @@ class OpenAISession(Session):
             TokenLogprob(its, token.logprob, _top(token, self._logprobs))
             for its, token in zip(texts, tokens, strict=True)
         ]
+
+
+def _is_thought(delta: ChoiceDelta) -> bool:
+    """Whether a server that separates thoughts sent one: vLLM, llama-server, DeepSeek."""
+    fields = delta.model_extra or {}
+    return bool(fields.get("reasoning_content") or fields.get("reasoning"))
 
 
 def _top(token: ChatCompletionTokenLogprob, count: int) -> tuple[TopLogprob, ...]:
