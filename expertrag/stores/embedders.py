@@ -21,7 +21,6 @@ from expertrag_retriever.base import Embedder
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.experts.bundle import base_of, is_bundle
 from expertrag_retriever.remote.address import is_remote
-from expertrag_retriever.remote.embedder import RemoteEmbedder, connect_embedder
 
 DEFAULT_EMBEDDER = "minilm-domains"
 """Embedder of a new store of English documents, unless the caller names another."""
@@ -53,11 +52,13 @@ def open_embedder(model: ModelConfig, store: Path | None) -> Embedder:
         return load_embedder(source, name=name, device=model.device)
 
 
-def _connect(name: str, store: Path | None) -> RemoteEmbedder:
+def _connect(name: str, store: Path | None) -> Embedder:
     """Connect to an embedder on a server, and compare its vectors with some of the store.
 
     :raises RemoteModelError: the server now has another model than the store was built with.
     """
+    from expertrag_retriever.remote.embedder import connect_embedder
+
     embedder = connect_embedder(name)
     try:
         opened = None if store is None else Index.open(store)

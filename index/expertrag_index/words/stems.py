@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import snowballstemmer
-
 _ALGORITHMS: Mapping[str, str] = {
     "ca": "catalan",
     "da": "danish",
@@ -61,4 +59,6 @@ def marker(language: str) -> str:
 
 @cache
 def _stemmer(algorithm: str) -> Any:
+    import snowballstemmer  # 30 languages: only where a text is in another than English
+
     return snowballstemmer.stemmer(algorithm)

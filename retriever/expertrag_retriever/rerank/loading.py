@@ -9,7 +9,6 @@ from expertrag_retriever.errors import EmbedderError, RerankerError
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.model_folder import folder_of
 from expertrag_retriever.remote.address import is_remote
-from expertrag_retriever.remote.reranker import connect_reranker
 from expertrag_retriever.rerank.base import Reranker
 from expertrag_retriever.rerank.bundle import is_reranker, load_bundle, read_settings
 from expertrag_retriever.rerank.cross_encoder import CrossEncoderReranker
@@ -34,6 +33,8 @@ def load_reranker(
     :raises RemoteModelError: its server does not answer, or rejects the key or the request.
     """
     if is_remote(source):
+        from expertrag_retriever.remote.reranker import connect_reranker
+
         return connect_reranker(source)
     folder = Path(source).expanduser()
     if is_reranker(folder):
