@@ -101,8 +101,8 @@ PLANTS = (
         "lost write: words of new chunks",
         "model_check",
         "expertrag_index/words/chunk_terms.py",
-        "        terms = [tokens(title) + tokens(text) for",
-        "        terms = [tokens(title) + tokens(text)[:-1] for",
+        "        return tokens(title) + tokens(text)\n",
+        "        return tokens(title) + tokens(text)[:-1]\n",
     ),
     Plant(
         "ignored seal of the versions",

@@ -138,8 +138,9 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "PacedGenerator": frozenset(["counters", "endpoints", "reset_prefix_cache"])
     | {"weights", "white_box"},
     "PacedSession": frozenset(["look"]),
-    # of access labels, of experts, and of a store that is measured
-    "Index": frozenset(["groups", "labels", "newest_key", "restrict", "sample_chunks"]),
+    # of access labels, of experts, of a store that is measured, and of an embedder on a server
+    "Index": frozenset(["groups", "labels", "newest_key", "restrict", "sample_chunks"])
+    | {"read_vectors"},
     "Gate": frozenset(["evidence", "signals"]),  # of a fitted gate
     "IndexWriter": frozenset(["build", "migrate", "refresh"]),  # of the command line
     "Pipeline": frozenset(["close", "evidence", "feedback"])
