@@ -96,8 +96,10 @@ class Evidence:
 
 def _crosses(question: str, passages: Sequence[Passage]) -> bool:
     asked = language_of_question(question)
+    if not asked:
+        return False
     others = {language_of(passage.text) for passage in passages} - {""}
-    return bool(asked and others) and asked not in others
+    return bool(others) and asked not in others
 
 
 def _with_digits(text: str) -> list[str]:

@@ -17,9 +17,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from expertrag_index.words.patterns import SIGNS
+from expertrag_index.words.patterns import SCRIPTS, SIGNS
 from expertrag_index.words.porter import stem
-from expertrag_index.words.stems import SCRIPTS, stem_in
+from expertrag_index.words.stems import stem_in
 
 ANALYSIS_VERSION = 1
 """Changes with the terms of any text; postings of another version are built again."""
@@ -35,6 +35,9 @@ _POINTS = (range(0x0591, 0x05C8), range(0x0610, 0x0620), range(0x064B, 0x0660))
 
 _LATIN_OR_GREEK = range(0x400)
 """Letters that lose their diacritics; in other scripts they make another letter: и, й."""
+
+_LAST_LATIN = "\u036f"
+"""Of the folded letters: those of extended blocks have lost their diacritics."""
 
 _PAIRS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _TRIPLES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
@@ -104,11 +107,12 @@ def _terms_of(word: str, language: str) -> Iterator[str]:
     for part in split_unspaced(word):
         if _UNSPACED.match(part):
             yield part
-        elif ord(part[0]) in _LATIN_OR_GREEK and part[0] < "\u0370":
-            yield _latin(part, language)
+            continue
+        script = next((code for code, letters in SCRIPTS.items() if ord(part[0]) in letters), "")
+        if script or part[0] > _LAST_LATIN:
+            yield stem_in(script, part) or part
         else:
-            script = next((name for name, codes in SCRIPTS.items() if ord(part[0]) in codes), "")
-            yield stem_in(script, part) if script else part
+            yield _latin(part, language)
 
 
 def _latin(word: str, language: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from expertrag_index.types import Document
-from expertrag_index.words.patterns import LETTERS
+from expertrag_index.words.patterns import LETTERS, SCRIPTS
 
 _LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff]")
 _OTHER_SCRIPT = re.compile("[^\x00-\u024f\u1e00-\u1eff\u2000-\u20cf]")
@@ -34,8 +34,10 @@ how if in into it its may more must my no not of on one or other our shall she s
 than that the their them then there these they this those was we were what when which who will with
 would you your
 """
-# words that English lacks, a paragraph for each language that documents are likely to be in
+# words that English lacks, a paragraph for each language that documents are likely to be in; one
+# of several languages has the code of the first
 _OTHER_WORDS = """
+de:
 als auch auf aus bei dem den der des dich durch ein eine einem einen einer eines für haben hat ich
 ihr ihre ist kann mit nach nicht nur oder sein sich sie sind über und vom von werden wenn wie wird
 wurde zu zum zur das dass bis mehr kein keine welche welcher welches welchem welchen wann wer wo
@@ -43,55 +45,72 @@ warum wieviel viele waren wurden hatte hatten gab im ins beim zwischen gegen sei
 dieser diese dieses diesem diesen es doch noch aber man uns wir sehr deren dessen ab etwa damit soll
 muss müssen können
 
+fr:
 au aux avec ce cette ces dans de des du elle est et être il ils je la le les leur lors mais nous ou
 où par pas plus pour que qui sa sans ses son sont sur une vous été quel quelle quels quelles quand
 comment combien pourquoi quoi comme cet avait ont fait aussi
 
+es:
 a al como con cuando de del desde el ella en entre es esta este estos están fue ha han hay las lo
 los más muy para pero por porque puede que se ser si sin sobre su sus también tiene un una uno y qué
 cuál cuáles cuándo cómo cuánto cuántos cuántas dónde quién quiénes sino donde
 
+it:
 a alla anche che chi cui da dal dalla degli dei del della delle di e è gli ha il nel nella non per
 più quando questa questo sono sua suo un uno quale quali come dove quanti quante quanto cosa anno al
 alle ai nei
 
+pt:
 a à ao aos as às até com da das de dos e ela ele em entre está foi isso isto já mais mas na não nas
 nos o os ou para pela pelo pode quando quem são sem ser seu sua também tem têm um uma você qual
 quais onde como quantos quantas foram
 
+nl:
 aan al als bij dan dat de deze die dit door een en er geen het hij hun ik je kan maar met mijn naar
 niet nog om ons ook op over te tot uit van voor waar wordt worden zich zijn wie wat welke welk hoe
 wanneer hoeveel waarom werd werden haar hebben heeft
 
+sv:
 att av de den det detta du eller en ett från för har inte jag kan med men när och om på samt sig ska
 som till under var vi är vad vilken vilket vilka hur vem varför många
 
+da:
 af blev blir da den denne der det dette du ei eller en er et fra har hun hvis hvor ikke jeg kan med
 men når og om også på sig som til var ved vil være hvad hva hvilken hvilket hvordan hvornår hvem
 hvorfor mange
 
+fi:
 ei ettei hän ja joka jolla jos jossa jotka jotta kanssa koska kuin kun mikä mutta myös niin nyt nämä
 ole olla oli ovat se sekä sen siitä sitä tai tulee tämä tämän vain voi voidaan
 
+cs:
 a aby ale ani ať bez bude být co do i jak jako je jeho jen jest jestli jsem jsou již k když která
 které který lze má na nebo není nie od oraz po pod podle podľa pokud pre pro proto przed przez při
 sa się ska sú są tak také tego ten tento této też toto tylko tým u v ve w všechny wszystkie za ze že
 żeby z jaki jaka jakie gdzie kiedy ile kto dlaczego kolik kdo kde kdy proč jaký jaká jaké
 
+hu:
 az és egy ez hogy meg nem van vagy volt lehet csak
 
+ro:
 a care ce cu de din este fi în la mai nu pe pentru prin sau să se sunt un
 
+tr:
 bu bir da de değil gibi için ile olan olarak ve veya daha çok
 
+vi:
 các có của được để không là một này những trong và với cho từ người
 
+id:
 adalah akan atau dalam dan dapat dari dengan di ini itu ke oleh pada tidak untuk yang
 
+ca:
 amb és els les més per que una dels
 
+sl:
 bi iz je kao koji na ne od po se su sve za ali če ima jih ki ni pri tudi
 
+lt:
 ir kad kā par uz vai ka bet yra arba
 """
 _IN_NAMES = "af al da de dei del della den der di do dos du el la las le les los no van von zu"
@@ -99,11 +118,10 @@ _IN_NAMES = "af al da de dei del della den der di do dos du el la las le les los
 by themselves."""
 
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_LISTS = [frozenset(words.split()) - _ENGLISH for words in _OTHER_WORDS.strip().split("\n\n")]
-_CODES = "de fr es it pt nl sv da fi cs hu ro tr vi id ca sl lt".split()  # noqa: SIM905
-"""Languages of the lists, in their order; the first of those that share a list."""
-
-FUNCTION_WORDS: Mapping[str, frozenset[str]] = dict(zip(_CODES, _LISTS, strict=True))
+FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
+    code: frozenset(words.split()) - _ENGLISH
+    for code, _, words in (part.partition(":") for part in _OTHER_WORDS.strip().split("\n\n"))
+}
 """Common words by language, without those that English has as well."""
 
 _LANGUAGES_OF: dict[str, list[str]] = {}
@@ -113,21 +131,11 @@ for _code, _listed in FUNCTION_WORDS.items():
 _PARTICLES = frozenset(_IN_NAMES.split())
 
 OTHER_SCRIPT = "other"
-"""The language of a text whose script is not in ``_SCRIPTS``."""
+"""The language of a text whose script is not in ``SCRIPTS``."""
 
-_SCRIPTS = {
-    code: re.compile(f"[{letters}]")
-    for code, letters in {
-        "ar": "\u0600-\u06ff",
-        "el": "\u0370-\u03ff",
-        "he": "\u0590-\u05ff",
-        "hi": "\u0900-\u097f",
-        "ja": "\u3040-\u30ff",
-        "ko": "\uac00-\ud7af",
-        "ru": "\u0400-\u052f",
-        "th": "\u0e00-\u0e7f",
-        "zh": "\u3400-\u9fff",
-    }.items()
+_OF_SCRIPT = {
+    code: re.compile(f"[{chr(letters.start)}-{chr(letters.stop - 1)}]")
+    for code, letters in SCRIPTS.items()
 }
 _KANA = 0.1  # share of the letters of a Japanese text that is hardly ever missing
 
@@ -183,7 +191,7 @@ def _script_of(text: str) -> str:
     letters = "".join(LETTERS.findall(text))
     if len(letters) - len(_LATIN.findall(letters)) <= _MOST_OTHER_LETTERS * len(letters):
         return ""
-    counts = {code: len(of.findall(letters)) for code, of in _SCRIPTS.items()}
+    counts = {code: len(of.findall(letters)) for code, of in _OF_SCRIPT.items()}
     if counts["ja"] >= _KANA * len(letters):
         return "ja"
     best = max(counts, key=lambda code: counts[code])

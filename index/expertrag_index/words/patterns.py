@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 _LETTER = r"[^\W\d_]"
 _JOINT = "['\u2019-]"
@@ -33,3 +34,16 @@ SPELLED_WORD = re.compile(rf"\b{_LETTER}+\b")
 
 VOCABULARY_WORD = re.compile(rf"{_LETTER}(?:{_LETTER}|{_JOINT}(?={_LETTER}))+")
 """Two letters or more, with apostrophes and hyphens inside: the words that a router stores."""
+
+SCRIPTS: Mapping[str, range] = {
+    "ar": range(0x0600, 0x0700),
+    "el": range(0x0370, 0x0400),
+    "he": range(0x0590, 0x0600),
+    "hi": range(0x0900, 0x0980),
+    "ja": range(0x3040, 0x3100),
+    "ko": range(0xAC00, 0xD7B0),
+    "ru": range(0x0400, 0x0530),
+    "th": range(0x0E00, 0x0E80),
+    "zh": range(0x3400, 0xA000),
+}
+"""Letters of scripts other than Latin, by the largest language that is written in each."""

@@ -8,6 +8,7 @@ from expertrag_index.types import TermStatistics
 from expertrag_index.words.analysis import split_unspaced
 from expertrag_index.words.language import FUNCTION_WORDS, language_of
 from expertrag_index.words.patterns import TERM
+from expertrag_index.words.stems import LANGUAGES
 
 MAX_TERMS = 64
 """Most terms of a query to search, the rarest first; a longer query is a document."""
@@ -30,12 +31,14 @@ STOP_WORDS = frozenset(_WORDS.split())
 def query_terms(query: str) -> list[str]:
     """Distinct words of a query in order, without stop words unless there are only stop words.
 
-    Stop words are the English ones, and the function words of the query's language.
+    Stop words are the English ones, and the function words of the query's language, if it has
+    stems: the lists of several languages hold too many words ("JAK inhibitor").
     """
-    found = (part for word in TERM.findall(query) for part in split_unspaced(word.lower()))
-    words = list(dict.fromkeys(found))
-    function_words = FUNCTION_WORDS.get(language_of(query), frozenset())
-    return [word for word in words if word not in STOP_WORDS | function_words] or words
+    parts = (part for word in TERM.findall(query) for part in split_unspaced(word.lower()))
+    words = list(dict.fromkeys(parts))
+    language = language_of(query)
+    left_out = STOP_WORDS | FUNCTION_WORDS[language] if language in LANGUAGES else STOP_WORDS
+    return [word for word in words if word not in left_out] or words
 
 
 def rarest(statistics: Sequence[TermStatistics]) -> list[TermStatistics]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from expertrag_index.words.patterns import SCRIPTS
+
 _ALGORITHMS: Mapping[str, str] = {
     "ca": "catalan",
     "da": "danish",
@@ -28,14 +30,6 @@ _ALGORITHMS: Mapping[str, str] = {
     "ar": "arabic",
     "hi": "hindi",
 }
-
-SCRIPTS: Mapping[str, range] = {
-    "el": range(0x0370, 0x0400),
-    "ru": range(0x0400, 0x0530),
-    "ar": range(0x0600, 0x0700),
-    "hi": range(0x0900, 0x0980),
-}
-"""Scripts whose words are stemmed by the largest language that is written in them."""
 
 LANGUAGES = tuple(code for code in _ALGORITHMS if code not in SCRIPTS)
 """Languages in Latin letters that have stems: the language of the text tells which."""

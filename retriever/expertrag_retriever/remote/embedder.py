@@ -15,6 +15,7 @@ from expertrag_common.token_estimate import estimate_tokens
 from expertrag_index.search.combining import Combiner
 from expertrag_index.types import FloatArray, Group, Progress
 from expertrag_retriever.errors import RemoteModelError
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.prompts import Prompts, prompts_of_family, warn_of_unknown
 from expertrag_retriever.remote.address import EMBEDDING_APIS, RemoteModel, parse_remote
 from expertrag_retriever.remote.embedding_apis import APIS
@@ -104,8 +105,8 @@ class RemoteEmbedder:
     def assign(
         self, samples: Mapping[str, Sequence[str]], known: Collection[Group], progress: Progress
     ) -> list[Group]:
-        """Not called: there are no experts."""
-        raise NotImplementedError
+        """Give every group to the base model, the only one."""
+        return [Group(name, GENERAL) for name in samples]
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Vectors of shape [N, D].

@@ -11,6 +11,9 @@ from expertrag_retriever.remote.server import QUERY, ModelServer
 UNKNOWN_LENGTH = 512
 """Tokens that a model reads if its server does not say: the fewest of the models in use."""
 
+MOST_TEXTS = 32
+"""Texts of a request, unless a server says how many it takes: the default of TEI."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServedEmbedder:
@@ -18,7 +21,7 @@ class ServedEmbedder:
 
     model: str
     max_tokens: int = UNKNOWN_LENGTH
-    batch: int = 32
+    batch: int = MOST_TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def _describe_tei(server: ModelServer, model: str) -> ServedEmbedder:
     return ServedEmbedder(
         model or str(about.get("model_id") or "tei"),
         _length(about.get("max_input_length")),
-        batch if isinstance(batch, int) and batch > 0 else 32,
+        batch if isinstance(batch, int) and batch > 0 else MOST_TEXTS,
     )
 
 

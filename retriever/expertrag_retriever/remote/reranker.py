@@ -11,15 +11,15 @@ import numpy as np
 
 from expertrag_common.token_estimate import estimate_tokens
 from expertrag_index.types import FloatArray
+from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.remote.address import RERANKING_APIS, RemoteModel, parse_remote
+from expertrag_retriever.remote.embedding_apis import MOST_TEXTS
 from expertrag_retriever.remote.server import QUERY, ModelServer
 
 API_KEY = "EXPERTRAG_RERANKER_API_KEY"
 
 _LENGTH = 512
-_BATCH = 32
 _SAMPLE = ("When does the lease end?", ("The lease ends on 31 March.", "Roses bloom in June."))
-_NEAREST = 1e-6  # to 0 and 1, of a probability whose logit is finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,13 @@ class RemoteReranker:
         :raises RemoteModelError: it rejects the request.
         """
         parts = [
-            self._request(query, texts[start : start + _BATCH])
-            for start in range(0, len(texts), _BATCH)
+            self._request(query, texts[start : start + MOST_TEXTS])
+            for start in range(0, len(texts), MOST_TEXTS)
         ]
         scores = np.concatenate([np.empty(0, np.float32), *parts])
         if not self._probabilities:
             return scores
-        sure = np.clip(scores, _NEAREST, 1 - _NEAREST)
-        logits: FloatArray = np.log(sure / (1 - sure))
-        return logits
+        return log_odds(scores).astype(np.float32)
 
     def _request(self, query: str, texts: Sequence[str]) -> FloatArray:
         body = self._api.body(self._model, query, texts)

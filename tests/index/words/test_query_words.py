@@ -12,6 +12,7 @@ from expertrag_index.words.query_words import query_terms
     [
         ("When does the lease end?", ["lease", "end"]),
         ("the", ["the"]),
+        ("Is tofacitinib a JAK inhibitor?", ["tofacitinib", "jak", "inhibitor"]),
         (
             "Wann wird die Kündigung des Vertrags wirksam?",
             ["die", "kündigung", "vertrags", "wirksam"],
