@@ -31,8 +31,8 @@ STOP_WORDS = frozenset(_WORDS.split())
 def query_terms(query: str) -> list[str]:
     """Distinct words of a query in order, without stop words unless there are only stop words.
 
-    Stop words are the English ones, and the function words of the query's language, if it has
-    stems: the lists of several languages hold too many words ("JAK inhibitor").
+    Stop words are the English ones, and the function words of the query's language if it has
+    stems. A list of several languages holds too many words: "jak" is one in Polish.
     """
     parts = (part for word in TERM.findall(query) for part in split_unspaced(word.lower()))
     words = list(dict.fromkeys(parts))
