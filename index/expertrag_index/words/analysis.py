@@ -37,7 +37,7 @@ _LATIN_OR_GREEK = range(0x400)
 """Letters that lose their diacritics; in other scripts they make another letter: и, й."""
 
 _LAST_LATIN = "\u036f"
-"""Of the folded letters: those of extended blocks have lost their diacritics."""
+"""The last letter that may be Latin when it is folded: later ones have lost their diacritics."""
 
 _PAIRS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _TRIPLES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
