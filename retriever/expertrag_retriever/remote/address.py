@@ -29,8 +29,8 @@ class RemoteModel:
 
 def is_remote(name: str) -> bool:
     """Whether a name is meant for a model on a server; its form may still be wrong."""
-    api, _, rest = name.partition(":")
-    return api in {*EMBEDDING_APIS, *RERANKING_APIS} and rest.startswith(("http:", "https:"))
+    api, colon, _ = name.partition(":")
+    return bool(colon) and api in {*EMBEDDING_APIS, *RERANKING_APIS}
 
 
 def parse_remote(name: str, apis: tuple[str, ...]) -> RemoteModel:

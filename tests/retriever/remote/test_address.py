@@ -28,7 +28,7 @@ def test_names() -> None:
         ("openai:http://a#m", True),
         ("tei:https://a", True),
         ("cohere:http://", True),
-        ("openai:a#m", False),
+        ("openai:a#m", True),
         ("BAAI/bge-m3", False),
         ("./openai", False),
         ("minilm-domains", False),
