@@ -173,7 +173,24 @@ _REFUSALS = {  # by the model's name: status, the server's words
     "free": (400, "Unrecognized request argument supplied: structured_outputs"),
     "unknown": (404, "The model does not exist"),
 }
-_KINDS = (*_REFUSALS, "malformed", "endless", "silent", "cut", "no-logprobs", "rejects-logprobs")
+_REFUSED = {  # by the model's name: parameters, each with a status and the server's words
+    "rejects-logprobs": {"logprobs": (400, "logprobs is not supported")},
+    "reasoning": {  # of OpenAI
+        "max_tokens": (
+            400,
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+        ),
+        "temperature": (
+            400,
+            "Unsupported value: 'temperature' does not support 0 with this model. Only the "
+            "default (1) value is supported.",
+        ),
+        "logprobs": (403, "You are not allowed to request logprobs from this model"),
+        "stop": (400, "Unsupported parameter: 'stop' is not supported with this model."),
+    },
+}
+_KINDS = (*_REFUSALS, *_REFUSED, "malformed", "endless", "silent", "cut", "no-logprobs")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -199,8 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in _REFUSALS:
             status, words = _REFUSALS[kind]
             self._send(status, {"error": {"message": words}})
-        elif kind == "rejects-logprobs" and "logprobs" in body:
-            self._send(400, {"error": {"message": "logprobs is not supported"}})
+        elif refused := [name for name in _REFUSED.get(kind, ()) if name in body]:
+            status, words = _REFUSED[kind][refused[0]]
+            self._send(status, {"error": {"message": words, "param": refused[0]}})
         else:
             self._stream(body, script)
 
@@ -269,7 +287,8 @@ def _answer(
     """Greedy decoding in transformers."""
     asked = [Message(**message) for message in body["messages"]]
     top = body.get("top_logprobs", 1)
-    sampling = Sampling(body["max_tokens"], frequency_penalty=0, logprobs=top)
+    most = body.get("max_tokens") or body["max_completion_tokens"]
+    sampling = Sampling(most, frequency_penalty=0, logprobs=top)
     with closing(model.begin(asked, sampling)) as session:
         for delta in session.deltas():
             content = [

@@ -18,7 +18,7 @@ from expertrag.answer.hops import Hops
 from expertrag.answer.in_force import keep_in_force
 from expertrag.answer.portions import CHECKED, PassageSession
 from expertrag.answer.question_set import QuestionSet
-from expertrag.answer.reply import ReplyStream, mark_citations
+from expertrag.answer.reply import ReplyStream, check_answered, mark_citations
 from expertrag.answer.scan.scanner import Scanner
 from expertrag.answer.scanned import answer_by_scan
 from expertrag.answer.scope import is_set
@@ -47,7 +47,7 @@ from expertrag.api.folding import join_deltas
 from expertrag.api.tables import AnswerTable
 from expertrag.api.types import FinishReason, GateMode, Passage, QuestionScope
 from expertrag.grounding.wording import wording
-from expertrag.llm.prompt import ABSTENTION
+from expertrag.llm.abstentions import abstention_of
 from expertrag.queries.wording import warn_incomplete
 
 if TYPE_CHECKING:
@@ -102,8 +102,12 @@ class Answering:
 
     def answer_closed_book(self, answer: ClosedBook, meter: Meter) -> Events:
         """Answer closed book, in an open session."""
-        yield from meter.stream("generate", answer.deltas())
+        text = []
+        for delta in meter.stream("generate", answer.deltas()):
+            text.append(delta.text)
+            yield delta
         meter.count(answer.session)
+        check_answered("".join(text), answer.session)
         yield from self._finish(meter, DoneEvent(answer.session.finish_reason))
 
     def answer_open_book(self, context: AnswerContext) -> Events:
@@ -149,7 +153,7 @@ class Answering:
                 request.question, packed.kept, context.view, meter
             )
             if self._policy.rejects(p_sufficient):
-                yield from (*shown, *self._abstain(meter, p_sufficient=p_sufficient))
+                yield from (*shown, *self._abstain(context, p_sufficient=p_sufficient))
                 return
         reading = self.sessions.open_book(context, packed.kept, gathered.outdated)
         reading = replace(reading, replaced=gathered.replaced)
@@ -236,7 +240,7 @@ class Answering:
     def _answer_without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:
         """Abstain in STRICT, else answer closed book: the filter admits no passage."""
         if context.request.mode is GateMode.STRICT:
-            yield from self._abstain(context.meter, support=0.0)
+            yield from self._abstain(context, support=0.0)
             return
         with closing(self.sessions.open_closed_book(context)) as session:
             yield from self.answer_closed_book(ClosedBook(session), context.meter)
@@ -251,8 +255,9 @@ class Answering:
             yield delta
         context.meter.count(reading.session)
         if stream.abstained:
-            yield from self._abstain(context.meter, p_sufficient=reading.p_sufficient)
+            yield from self._abstain(context, p_sufficient=reading.p_sufficient)
             return
+        check_answered("".join(text), reading.session)
         written = "".join([*text, join_deltas(stream.markers).text])
         grounded = self._grounder.ground(context, written, reading, reading.p_sufficient)
         yield from mark_citations(stream.markers, grounded.grounding)
@@ -278,15 +283,16 @@ class Answering:
         p_sufficient = reading.p_sufficient if p_sufficient is None else p_sufficient
         text = join_deltas([*said, *stream.markers]).text
         if is_withheld(verdict=bool(wording(text).verdict)):
-            yield from self._abstain(meter, p_sufficient=p_sufficient)
+            yield from self._abstain(context, p_sufficient=p_sufficient)
             return
+        check_answered(text, reading.session)
         grounded = self._grounder.ground(context, text, reading, p_sufficient)
         judgement, grounding = grounded.judgement, grounded.grounding
         if self._policy.withholds_unsupported(
             judgement, grounding.support, internal=context.internal
         ):
             yield from self._abstain(
-                meter,
+                context,
                 support=judgement.support,
                 p_sufficient=p_sufficient,
                 reason=judgement.reason or _MAY_BE_WRONG,
@@ -307,15 +313,15 @@ class Answering:
 
     def _abstain(
         self,
-        meter: Meter,
+        context: AnswerContext,
         *,
         support: float | None = None,
         p_sufficient: float | None = None,
         reason: str = "",
     ) -> Iterator[AnswerEvent]:
-        yield DeltaEvent(ABSTENTION)
+        yield DeltaEvent(abstention_of(context.request.question))
         done = DoneEvent(FinishReason.ABSTAINED, support, p_sufficient=p_sufficient)
-        yield from self._finish(meter, replace(done, unsupported_reason=reason))
+        yield from self._finish(context.meter, replace(done, unsupported_reason=reason))
 
     def _end(
         self,

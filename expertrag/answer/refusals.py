@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from expertrag.answer.refusal_patterns import FIRST_WORDS, REFUSAL
+
 _TEXTS = r"(?:passages?|documents?|texts?|context|excerpts?|sources?|question|information)"
 _HELD = r"(?:mention|say|state|specif|provid|contain|includ|hold|give|answer|list|indicat|describ)"
-_REFUSAL = re.compile(
+_ENGLISH = re.compile(
     rf"""\W*(?:
       i(?:'m|\ am)\ (?:sorry|unable|not\ (?:able|sure))
     | i\ (?:do\ not|don't|cannot|can't|could\ not|couldn't)\ (?:know|find|answer|determine|tell)
@@ -30,19 +32,23 @@ _REFUSAL = re.compile(
 )
 _BEGINNINGS = """i i'm sorry unfortunately not there the no none these this it that is are cannot
     unknown unclear n/a"""
-_FIRST_WORDS = frozenset(_BEGINNINGS.split())
-_OVER = re.compile(r"[.!?](?:\s|$)|\n\s*\S|(?:\S+\s+){16}")
+_FIRST_WORDS = FIRST_WORDS.union(_BEGINNINGS.split())
+_EAST_ASIAN = re.compile(r"\W*[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
+"""The beginning of a text in Chinese, Japanese or Korean, where the first word does not tell."""
+_OVER = re.compile(r"[.!?](?:\s|$)|[。！？]|\n\s*\S|(?:\S+\s+){16}")
 
 
 def refuses(text: str) -> bool:
     """Return whether the first sentence of a text says that there is no answer."""
-    return _REFUSAL.match(_first(text)) is not None
+    first = _first(text)
+    return _ENGLISH.match(first) is not None or REFUSAL.match(first) is not None
 
 
 def may_refuse(text: str) -> bool:
     """Return whether an unfinished text may become a refusal: its first sentence is not over."""
     first, *others = text.lower().split() or [""]
     begun = first in _FIRST_WORDS if others else any(w.startswith(first) for w in _FIRST_WORDS)
+    begun = begun or _EAST_ASIAN.match(text) is not None
     return begun and _OVER.search(text.lstrip()) is None
 
 

@@ -16,8 +16,10 @@ from expertrag.answer.abstain import believes_refusal
 from expertrag.answer.refusals import may_refuse, refuses
 from expertrag.api.events import DeltaEvent
 from expertrag.api.folding import join_deltas
-from expertrag.api.types import Sampling
+from expertrag.api.types import FinishReason, Sampling
+from expertrag.api.validation import invalid
 from expertrag.grounding.ground import Grounding
+from expertrag.llm.base import Session
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
@@ -33,6 +35,19 @@ def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
     if reader and penalty is None:
         penalty = 0.0
     return replace(sampling, stop=(*sampling.stop, NEXT_PASSAGE), frequency_penalty=penalty)
+
+
+def check_answered(text: str, session: Session) -> None:
+    """Check that a model's tokens were not all used before its answer began.
+
+    :raises InvalidArgument: they were, for example by thoughts that are not shown.
+    """
+    if session.finish_reason is FinishReason.LENGTH and not text.strip():
+        raise invalid(
+            "max_tokens",
+            f"the model used all {session.completion_tokens} tokens before its answer began, for "
+            "example on thoughts; allow more, or turn thinking off on the model server",
+        )
 
 
 class ReplyStream:

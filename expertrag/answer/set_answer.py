@@ -18,7 +18,7 @@ from expertrag.api.events import (
     TableEvent,
 )
 from expertrag.api.types import FinishReason, QuestionScope
-from expertrag.llm.prompt import ABSTENTION
+from expertrag.llm.abstentions import abstention_of
 from expertrag.queries.wording import warn_incomplete
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def stream_set_answer(context: AnswerContext, answer: SetAnswer) -> Iterator[Ans
     yield TableEvent(answer.table, coverage)
     is_list = context.scope is QuestionScope.LIST
     if context.is_strict and coverage.complete is not True and not is_list:
-        yield DeltaEvent(ABSTENTION)
+        yield DeltaEvent(abstention_of(context.request.question))
         yield DoneEvent(FinishReason.ABSTAINED, unsupported_reason=coverage.reason)
         return
     yield DeltaEvent(answer.text)

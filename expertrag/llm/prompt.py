@@ -21,9 +21,6 @@ from expertrag.llm.base import Message
 from expertrag.llm.beginnings import beginning_of
 from expertrag.llm.provenance import provenance
 
-ABSTENTION = "The documents do not hold an answer to this question."
-"""The answer's text when STRICT mode withholds it."""
-
 # Tried with SmolLM2-135M-Instruct on 47 train questions of squad2, HotpotQA and PopQA, 3 passages:
 # this form, best passage last, no system turn, the question before and after, "in one short
 # sentence". All five gave an accepted answer in 32 to 36 % (± 7), so the plainest form is kept.

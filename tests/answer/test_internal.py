@@ -9,7 +9,7 @@ from expertrag.answer.internal import SIGNAL, is_internal, retrieve_if_internal
 from expertrag.answer.verdict import Verdict
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode
-from expertrag.llm import prompt
+from expertrag.llm.abstentions import ABSTENTION
 from expertrag.llm.probe import INTERNAL_FROM
 
 CLOSED = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "Not about the documents.")
@@ -22,7 +22,7 @@ def test_an_internal_question_is_answered_from_the_documents_or_not_at_all(
     answer = fold(pipeline.answer(AnswerRequest("Who chairs our choir of quokkas?")))
     assert answer.decision.retrieve
     assert answer.abstained
-    assert answer.text == prompt.ABSTENTION
+    assert answer.text == ABSTENTION
 
 
 def test_other_questions_are_left_to_the_gate(open_pipeline: OpenPipeline) -> None:

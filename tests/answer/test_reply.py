@@ -23,6 +23,7 @@ from expertrag.api.types import (
     Sampling,
 )
 from expertrag.llm import prompt
+from expertrag.llm.abstentions import ABSTENTION
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
 ROSES = Passage("roses", 0, "Roses are pruned in March. They bloom in June.", 100, 146, 1.0)
@@ -206,7 +207,7 @@ def test_an_answer_that_cites(answered: Answered, mode: GateMode) -> None:
 def test_an_abstention(answered: Answered, mode: GateMode) -> None:
     model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
     found = answered(model, AnswerRequest(LEAVE, mode, sampling=Sampling(logprobs=0)))
-    assert (found.text, found.abstained, found.support) == (prompt.ABSTENTION, True, None)
+    assert (found.text, found.abstained, found.support) == (ABSTENTION, True, None)
     assert found.passages and not found.citations
     assert found.p_sufficient == 0.25
     assert found.usage.completion_tokens == 7  # generation stops there

@@ -17,7 +17,6 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded
 from expertrag.api.types import Sampling
-from expertrag.api.validation import invalid
 from expertrag.llm.backends.background import Background, Running
 from expertrag.llm.backends.endpoints import (
     PROBE_EVERY_S,
@@ -29,6 +28,7 @@ from expertrag.llm.backends.endpoints import (
 )
 from expertrag.llm.backends.openai_constraints import extra_body, response_format
 from expertrag.llm.backends.openai_errors import API_KEY, translate
+from expertrag.llm.backends.openai_parameters import RequestParameters
 from expertrag.llm.backends.openai_session import OpenAISession
 from expertrag.llm.backends.routing import refuse_on_a_server
 from expertrag.llm.base import (
@@ -46,8 +46,6 @@ from expertrag_common.token_estimate import estimate_tokens
 _DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
 _TOKENS_PER_MESSAGE = 8  # role and delimiters
 _TOKENS_OF_TEMPLATE = 32  # some add a system message where there is none
-_TOP_LOGPROBS = 20  # the most that OpenAI's API allows
-_MAX_STOPS = 4  # likewise; the session applies all of them
 _CONNECT_S, _READ_S = 5.0, 120.0
 
 _log = logging.getLogger(__name__)
@@ -79,7 +77,7 @@ class OpenAIGenerator(Generator):
         self.context_tokens = _DEFAULT_CONTEXT_TOKENS
         self._reported = math.inf
         self._background = background
-        self._logprobs = True
+        self._parameters = RequestParameters()
         self._problem = ""
         # What runs in the background does not keep a model alive that nobody uses any more.
         learn = weakref.WeakMethod(self._learn)
@@ -220,39 +218,25 @@ class OpenAIGenerator(Generator):
     async def _open(
         self, endpoint: Endpoint, turns: list[ChatCompletionMessageParam], sampling: Sampling
     ) -> openai.AsyncStream[ChatCompletionChunk]:
-        """Send the request; if the server rejects log probabilities, send it again without.
+        """Send the request; if the server refuses a parameter, send it again without.
 
-        :raises InvalidArgument: the caller requested log probabilities.
+        :raises InvalidArgument: the caller set that parameter.
         """
         while True:
-            wanted = self._logprobs
-            if sampling.logprobs is not None and not wanted:
-                raise invalid("logprobs", f"the model server {endpoint.where} has none; unset it")
+            parameters = self._parameters.of(sampling, endpoint.where)
             try:
                 return await endpoint.client.chat.completions.create(
                     model=self.name,
                     messages=turns,
-                    max_tokens=sampling.max_tokens,
-                    temperature=sampling.temperature,
-                    top_p=openai.omit if sampling.top_p == 1 else sampling.top_p,
-                    seed=sampling.seed,
-                    frequency_penalty=(
-                        openai.omit
-                        if sampling.frequency_penalty is None
-                        else sampling.frequency_penalty
-                    ),
-                    stop=list(sampling.stop[:_MAX_STOPS]) or openai.omit,
-                    logprobs=True if wanted else openai.omit,
-                    top_logprobs=_TOP_LOGPROBS if wanted else openai.omit,
                     stream=True,
                     stream_options={"include_usage": True},
                     response_format=response_format(sampling.constraint) or openai.omit,
                     extra_body=extra_body(sampling.constraint, llama_cpp=endpoint.llama_cpp),
+                    **parameters,
                 )
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not wanted or "logprob" not in str(error):
+            except openai.APIStatusError as error:
+                if not self._parameters.learn(error, endpoint.where):
                     raise
-                self._logprobs = False
 
     def _learn(self, listing: ServedModels) -> None:
         """Take over the context length that a server reports: of several, the shortest."""

@@ -48,7 +48,7 @@ _KIND = "type"
 _EXACT = 2**53
 _WORDS_OF_PROSE = 6
 _WORDS_OF_A_SENTENCE = 3
-_SENTENCE_END = tuple(".!?…。！？")  # noqa: RUF001
+_SENTENCE_END = tuple(".!?…。！？")
 _OPENING, _CLOSING = "\"'([«“„", "\"')]»” \n"
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Japanese, Chinese
 

@@ -135,10 +135,24 @@ def test_logprobs_are_those_of_the_server(openai_server: Any, tiny: Transformers
         assert theirs == pytest.approx(ours, abs=1e-4) and len(theirs) == 3
 
 
+def test_refused_parameters_are_left_out(openai_server: Any) -> None:
+    generator = _generator(openai_server, "reasoning")
+    asked = replace(_GREEDY, frequency_penalty=None, stop=("zzz",))
+    text = "".join(generator.begin(_QUESTION, asked).stream())
+    assert text and len(openai_server.requests) == 5
+    last = openai_server.requests[-1]
+    assert last["max_completion_tokens"] == 8 and last["seed"] == 5
+    assert not {"max_tokens", "temperature", "logprobs", "top_logprobs", "stop"} & last.keys()
+    assert "".join(generator.begin(_QUESTION, asked).stream()) == text
+    assert len(openai_server.requests) == 6  # it does not send them again
+    with pytest.raises(InvalidArgument, match=r"temperature: the model server .* refuses it"):
+        list(generator.begin(_QUESTION, replace(asked, temperature=0.7)).stream())
+
+
 def test_a_server_without_logprobs_is_reported(openai_server: Any) -> None:
     generator = _generator(openai_server, "rejects-logprobs")
     for _ in range(2):
-        with pytest.raises(InvalidArgument, match=r"logprobs: the model server .* has none"):
+        with pytest.raises(InvalidArgument, match=r"logprobs: the model server .* refuses it"):
             list(generator.begin(_QUESTION, replace(_GREEDY, logprobs=0)).stream())
     assert len(openai_server.requests) == 1
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.prompt import ABSTENTION
+from expertrag.llm.abstentions import is_abstention
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.metrics.frontier import frontier
@@ -136,7 +136,7 @@ def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[boo
 
 def _right(row: Row) -> tuple[bool, bool]:
     if not row.needs_documents:
-        return True, row.one_step != ABSTENTION
+        return True, not is_abstention(row.one_step)
     answers = row.answers or ()
     return contains(row.never, answers), contains(row.one_step, answers)
 

@@ -15,7 +15,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.config import Config
 from expertrag.llm import prompt
-from expertrag.llm.prompt import ABSTENTION
+from expertrag.llm.abstentions import ABSTENTION
 from expertrag_index.types import silent
 from expertrag_lab.data.rows import dump_row, read_rows
 from expertrag_lab.data.types import Branch, GateRecord, Recorded, Row, RowSet

@@ -51,9 +51,7 @@ _QUOTED = re.compile(r"`([^`]+)`|(?<!\w)\"([^\"]{2,40})\"(?!\w)|“([^”]{2,40}
 _IDENTIFIER = re.compile(
     r"(?<![\w.$/`\"'-])(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|--?[a-z][\w-]+)(?:\(\))?(?![\w/`\"'=-])"
 )
-_NAME = re.compile(
-    r"(?<![\w.\"“`'(/-])(?:[A-Z][\w'’-]*\.? ){0,3}[A-Z][\w'’-]+(?![\w\"”`'/=])"  # noqa: RUF001
-)
+_NAME = re.compile(r"(?<![\w.\"“`'(/-])(?:[A-Z][\w'’-]*\.? ){0,3}[A-Z][\w'’-]+(?![\w\"”`'/=])")
 
 
 def spans_of(sentence: str) -> Iterator[Span]:
