@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from expertrag.grounding.rows import SentenceSpan, join_contents, sentence_spans, with_pairs
-from expertrag.grounding.wording import Content, Wording, wording
+from expertrag.grounding.wording import Content, Wording, without_function_words, wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.types import FloatArray
 from expertrag_index.words.language import language_of, language_of_question
@@ -29,7 +29,9 @@ class Evidence:
 
     def __init__(self, passages: Sequence[Passage], question: str) -> None:
         self.crosses = _crosses(question, passages)
-        self.question = wording(" ".join(_with_digits(question)) if self.crosses else question)
+        self._language = language_of_question(question)
+        asked = wording(" ".join(_with_digits(question)) if self.crosses else question)
+        self.question = without_function_words(asked, self._language)
         self.question_text = question
         self._passages = passages
         self.spans: list[list[SentenceSpan]] = []
@@ -63,7 +65,7 @@ class Evidence:
         A claim in another language is reduced to its numbers, and the words that they share.
         """
         if not self.crosses:
-            return wording(claim)
+            return without_function_words(wording(claim), self._language)
         shared = (word for word in claim.split() if self._shares(word))
         return wording(" ".join(shared))
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from expertrag.grounding.values import Unit, Value, may_begin_value, value_at, with_units
+from expertrag_index.words.analysis import UNSPACED, split_unspaced
+from expertrag_index.words.language import FUNCTION_WORDS
 from expertrag_index.words.query_words import STOP_WORDS
 
 _WORD = re.compile(
+    rf"(?:{UNSPACED.pattern})|"
     # most words; those that go on after a stop, an underscore or a digit are below
     r"[^\W\d_]++(?:['\u2019][^\W\d_]++)*+(?!\.[A-Za-z_]|[_\d])"
     r"|\d+(?:[.,:]\d+)*(?!_)"
@@ -146,6 +149,27 @@ def wording(text: str) -> Wording:
     return reading.result()
 
 
+def without_function_words(text: Wording, language: str) -> Wording:
+    """Return a wording without the function words of a language other than English.
+
+    :param language: a code of ``language.FUNCTION_WORDS``; for another, the wording is unchanged.
+    """
+    stems = _function_stems(language)
+    if stems.isdisjoint(text.words):
+        return text
+    return replace(
+        text,
+        words=text.words - stems,
+        exact=text.exact - stems,
+        written={word: known for word, known in text.written.items() if word not in stems},
+    )
+
+
+@functools.lru_cache
+def _function_stems(language: str) -> frozenset[str]:
+    return frozenset(map(_stem, FUNCTION_WORDS.get(language, ())))
+
+
 def with_column_units(text: Wording, units: Sequence[Unit], *, named: bool = False) -> Wording:
     """Return the wording of a text whose numbers may have one of these units.
 
@@ -162,22 +186,27 @@ class _Known(NamedTuple):
     """What is known of a word without its text: its stem, and what it may be.
 
     ``plain``: nothing but a word in small letters. ``parts``: the words of a code identifier, which
-    has only one spelling.
+    has only one spelling. ``grams``: the n-grams of a run in a script without spaces.
     """
 
     stem: str
     plain: bool
-    capital: bool
-    name: bool
-    parts: tuple[str, ...]
-    begins_value: bool
-    negates: bool
-    ends_clause: bool
+    capital: bool = False
+    name: bool = False
+    parts: tuple[str, ...] = ()
+    begins_value: bool = False
+    negates: bool = False
+    ends_clause: bool = False
+    grams: tuple[str, ...] = ()
 
 
 @functools.lru_cache(maxsize=32_768)
 def _look_up(word: str) -> _Known | None:
     """Return what is known of a word; None for a function word."""
+    if UNSPACED.fullmatch(word):
+        return _Known(
+            word, False, False, False, (), False, False, False, tuple(split_unspaced(word))
+        )
     lower = word.lower()
     value = may_begin_value(lower)
     negates = lower in _NEGATIONS or lower.endswith(("n't", "n\u2019t"))
@@ -231,7 +260,10 @@ class _Reading:
         if known.begins_value and (value := value_at(self._text, start, word.lower())):
             self._add_value(value, start)
             return
-        if known.negates:
+        if known.grams:
+            for gram in known.grams:
+                self._add(gram, gram, exact=False)
+        elif known.negates:
             if start >= self._verdict_end and not _NO_NEGATION.match(self._text, start):
                 self._reach = _NEGATED_WORDS
         elif word.lower() not in _FUNCTION_WORDS:

@@ -259,3 +259,12 @@ def test_a_question_in_another_language_is_compared_by_numbers_and_names(
 def test_verdicts_of_other_languages(answer: str, verdict: str) -> None:
     assert wording(answer).verdict == verdict
     assert wording("Jahr").verdict == wording("Nonne").verdict == ""
+
+
+def test_a_chinese_answer_is_supported_by_a_part_of_a_sentence() -> None:
+    passage = Passage("a", 0, "他出生于1998年。公司总部设在北京市海淀区。", 0, 22, 1.0)
+    grounding = ground("总部在北京。", [passage], "公司的总部在哪里?")
+    assert grounding.support == 1.0 and not grounding.reason
+    [citation] = grounding.citations
+    assert passage.text[citation.start : citation.end] == "公司总部设在北京市海淀区。"
+    assert ground("上海市浦东。", [passage], "公司的总部在哪里?").support == 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.grounding.wording import is_value, wording
+from expertrag.grounding.wording import is_value, without_function_words, wording
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ def test_values_have_a_digit() -> None:
     text = wording("Use --force for 30 days")
     assert text.exact - text.values == {"--force"}
     assert text.values == set(filter(is_value, text.exact)) == {"2592000 s"}
+
+
+def test_scripts_without_spaces_are_n_grams() -> None:
+    asked, said = wording("4 分 51 秒的记录"), wording("他以4分51秒创造了记录。")
+    assert {"4", "51", "记录"} <= asked.words & said.holds
+    assert wording("抗议").words == {"抗议"} <= wording("这类抗议可能会产生").holds
+    assert wording("กรุง").words <= wording("กรุงเทพมหานคร").holds
+
+
+def test_function_words_of_a_language_are_left_out() -> None:
+    text = wording("Wie viele Einwohner hat die Stadt Ulm?")
+    assert without_function_words(text, "de").words == {"die", "einwohn", "stadt", "ulm"}
+    assert without_function_words(text, "en") is text
+    assert "wie" not in without_function_words(text, "de").written

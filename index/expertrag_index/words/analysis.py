@@ -41,7 +41,7 @@ _LAST_LATIN = "\u036f"
 
 _PAIRS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _TRIPLES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-_UNSPACED = re.compile(f"(?P<pairs>[{_PAIRS}]+)|[{_TRIPLES}]+")
+UNSPACED = re.compile(f"(?P<pairs>[{_PAIRS}]+)|[{_TRIPLES}]+")
 """Chinese, Japanese and Korean, whose terms are bigrams; Thai, Lao, Burmese and Khmer, whose terms
 are trigrams. Measured on XQuAD, see lab/results/languages.json."""
 
@@ -90,7 +90,7 @@ def tokens(text: str, language: str = "") -> list[str]:
 def split_unspaced(word: str) -> Iterator[str]:
     """Yield the n-grams of the runs in scripts without spaces, and what is between them."""
     end = 0
-    for match in _UNSPACED.finditer(word):
+    for match in UNSPACED.finditer(word):
         if match.start() > end:
             yield word[end : match.start()]
         run, end = match[0], match.end()
@@ -105,7 +105,7 @@ def _terms_of(word: str, language: str) -> Iterator[str]:
         yield _latin(word, language)
         return
     for part in split_unspaced(word):
-        if _UNSPACED.match(part):
+        if UNSPACED.match(part):
             yield part
             continue
         script = next((code for code, letters in SCRIPTS.items() if ord(part[0]) in letters), "")
