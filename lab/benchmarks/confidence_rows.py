@@ -70,25 +70,23 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StateRecorder(Probe):
+class _StateRecorder(Probe):
     """Keeps the hidden states that it is shown."""
 
     seen: list[Sequence[float]] = field(default_factory=list)
 
     def probability(self, vectors: Mapping[str, FloatArray]) -> float:
-        """Keep the states; the returned value is not used."""
         self.seen.append(rounded(vectors))
         return 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Recorder(Confidence):
+class _Recorder(Confidence):
     """Keeps the signals of answers, and calls none of them right, so that all are compared."""
 
     seen: list[Mapping[str, float]] = field(default_factory=list)
 
     def probability(self, signals: Mapping[str, float]) -> float:
-        """Keep the signals; 0, so that the answer is compared."""
         self.seen.append(dict(signals))
         return 0.0
 
@@ -118,8 +116,8 @@ def _answered(
 
 
 def _answer(pipeline: Pipeline, name: str, item: Asked, owner: ConfidenceOwner) -> Judged:
-    states = StateRecorder(np.zeros(0, np.float32), 0.0, Owner("", "", ""))
-    recorder = Recorder({}, 0.0, 0.0, 0.0, 0.0, owner, states)
+    states = _StateRecorder(np.zeros(0, np.float32), 0.0, Owner("", "", ""))
+    recorder = _Recorder({}, 0.0, 0.0, 0.0, 0.0, owner, states)
     reading = replace(pipeline._reading, confidence=recorder)
     pipeline._answering = Answering(pipeline._generator, reading, pipeline._decider)
     request = AnswerRequest(item.text, mode=GateMode.ALWAYS, history=item.history)
