@@ -224,8 +224,9 @@ class OpenAIGenerator(Generator):
         """
         while True:
             parameters = self._parameters.of(sampling, endpoint.where)
+            create = endpoint.client.chat.completions.create
             try:
-                return await endpoint.client.chat.completions.create(
+                stream: openai.AsyncStream[ChatCompletionChunk] = await create(
                     model=self.name,
                     messages=turns,
                     stream=True,
@@ -234,6 +235,7 @@ class OpenAIGenerator(Generator):
                     extra_body=extra_body(sampling.constraint, llama_cpp=endpoint.llama_cpp),
                     **parameters,
                 )
+                return stream
             except openai.APIStatusError as error:
                 if not self._parameters.learn(error, endpoint.where):
                     raise
