@@ -30,8 +30,8 @@ class ModelConfig:
         AUTO_EMBEDDER,
         "Embedder: package model, folder or hub id (sentence-transformers), a bundle of domain "
         "experts, or openai:URL#MODEL, ollama:URL#MODEL or tei:URL for one on a server; auto is "
-        "the one that built the store, or minilm-domains. A new store whose text is mostly not "
-        "English gets multilingual-e5-small if it is pulled.",
+        "the one that built the store, or minilm-domains. A new store with a tenth of its text "
+        "or more in other languages than English gets multilingual-e5-small if it is pulled.",
     )
     generator: str = option(
         AUTO_GENERATOR,

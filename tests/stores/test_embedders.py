@@ -43,8 +43,8 @@ def test_a_new_store_of_other_languages_gets_the_multilingual_embedder(
     store = tmp_path / "store"
     assert choose_embedder(AUTO, store, 0.9) is AUTO
     models.pull(unpulled)
-    assert choose_embedder(AUTO, store, 0.9).embedder == unpulled
-    assert choose_embedder(AUTO, store, 0.1) is AUTO
+    assert choose_embedder(AUTO, store, 0.1).embedder == unpulled
+    assert choose_embedder(AUTO, store, 0.05) is AUTO
     named = ModelConfig(embedder="all-minilm-l6-v2")
     assert choose_embedder(named, store, 0.9) is named
 
