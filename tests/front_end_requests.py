@@ -284,4 +284,16 @@ SENT = [
         },
         {"reasoning", "include", "truncation"},
     ),
+    Sent(
+        "openai 1.109.1, its command line (cli/_api/chat/completions.py)",
+        CHAT,
+        {
+            "messages": [_USER],
+            "n": None,
+            "temperature": None,
+            "top_p": None,
+            "stop": None,
+            "stream": False,
+        },
+    ),
 ]
