@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from answer.conftest import Answered
-from serving_fixtures import OpenPipeline, TellingGenerator
+from serving_fixtures import OpenPipeline, TellingGenerator, TellingSession
 
 from expertrag.answer.ground import ground_reply
 from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import ReplyStream, draft_of, mark_citations, reply_sampling
+from expertrag.api.errors import InvalidArgument
 from expertrag.api.events import DeltaEvent
 from expertrag.api.folding import fold
 from expertrag.api.types import (
@@ -24,6 +25,7 @@ from expertrag.api.types import (
 )
 from expertrag.llm import prompt
 from expertrag.llm.abstentions import ABSTENTION
+from expertrag.llm.base import Message, ShouldStop
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
 ROSES = Passage("roses", 0, "Roses are pruned in March. They bloom in June.", 100, 146, 1.0)
@@ -264,3 +266,31 @@ def test_later_searches_use_the_readers_draft(
     fold(pipeline.answer(AnswerRequest(LEAVE, GateMode.ALWAYS, steps=2)))
     later = [f"{LEAVE} {searched}"] if searched else []  # the same search is not repeated
     assert queries == [LEAVE, *later]
+
+
+class ThinkingGenerator(TellingGenerator):
+    """A model whose tokens are all used by thoughts, which are not shown."""
+
+    reading = ReadingPolicy()
+
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> TellingSession:
+        session = super().session(messages, sampling, stop)
+        session.finish_reason = FinishReason.LENGTH
+        session.completion_tokens = sampling.max_tokens
+        return session
+
+
+@pytest.mark.parametrize("mode", [GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT])
+def test_thoughts_that_use_all_tokens_are_an_error(answered: Answered, mode: GateMode) -> None:
+    request = AnswerRequest(LEAVE, mode, sampling=Sampling(max_tokens=9))
+    with pytest.raises(InvalidArgument, match=r"max_tokens: the model used all 9 tokens before"):
+        answered(ThinkingGenerator(), request)
+
+
+def test_an_abstention_is_in_the_language_of_the_question(answered: Answered) -> None:
+    model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
+    answer = answered(model, AnswerRequest("Wie viele Tage Urlaub haben wir?", GateMode.ALWAYS))
+    assert answer.abstained
+    assert answer.text == "Die Dokumente enthalten keine Antwort auf diese Frage."
