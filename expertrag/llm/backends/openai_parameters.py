@@ -54,7 +54,7 @@ class RequestParameters:
 
     def learn(self, error: openai.APIStatusError, where: str) -> bool:
         """Record the parameter that a server refuses, if the error names one that is not known."""
-        name = _refused_by(error)
+        name = _find_refused(error)
         if name is None or name in self._refused:
             return False
         _log.info("the model server %s refuses %s; requests are sent without it", where, name)
@@ -88,7 +88,7 @@ def _is_set(sampling: Sampling, name: str) -> bool:
     return bool(getattr(sampling, name))
 
 
-def _refused_by(error: openai.APIStatusError) -> str | None:
+def _find_refused(error: openai.APIStatusError) -> str | None:
     if error.status_code not in _STATUSES:
         return None
     text = str(error)
