@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import openai
 import pytest
@@ -14,7 +16,7 @@ _WHERE = "gpu-1:8000"
 
 
 def _error(status: int, message: str, param: str | None = None) -> openai.APIStatusError:
-    response = httpx.Response(status, request=httpx.Request("POST", "http://gpu-1:8000/v1"))
+    response: Any = httpx.Response(status, request=httpx.Request("POST", "http://gpu-1:8000/v1"))
     return openai.APIStatusError(message, response=response, body={"param": param})
 
 
