@@ -131,18 +131,18 @@ REFUSAL = re.compile(
 FIRST_WORDS = frozenset(
     word
     for words in (
-        "die der das den dem diese dieser dieses diesem diesen in im aus anhand es hierzu dazu",
+        "die der das den dem diese dieser dieses diesem diesen im aus anhand es hierzu dazu",
         "keine nicht dies leider tut ich unbekannt passagen dokumente texte informationen",
         "les le la ces ce cette dans selon il aucun aucune non je désolé désolée malheureusement",
         "inconnu inconnue d'après d\u2019après",
         "el los lo las este estos en según no ninguna lamentablemente desconocido desconocida",
         "i gli nel nei nelle questo questi nessuna mi purtroppo sconosciuto sconosciuta",
-        "os o as a nos no nas na este estes não nenhuma desculpe lamento infelizmente",
+        "os nos no nas na este estes não nenhuma desculpe lamento infelizmente",
         "desconhecido desconhecida",
         "de het deze uit er geen niet helaas ik onbekend",
         "в во из эти данные предоставленные документы документ тексты текст отрывки фрагменты",
         "нет информация не к извините я неизвестно",
     )
     for word in words.split()
-)
-"""First words of refusals, in languages with spaces."""
+).union(f"in {word}" for word in ["den", "dem", "der", "diesen", "diesem", "het", "de", "deze"])
+"""First words of refusals, in languages with spaces; two, where English answers begin as well."""

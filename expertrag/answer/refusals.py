@@ -46,9 +46,9 @@ def refuses(text: str) -> bool:
 
 def may_refuse(text: str) -> bool:
     """Return whether an unfinished text may become a refusal: its first sentence is not over."""
-    first, *others = text.lower().split() or [""]
-    begun = first in _FIRST_WORDS if others else any(w.startswith(first) for w in _FIRST_WORDS)
-    begun = begun or _EAST_ASIAN.match(text) is not None
+    words = text.lower().split()[:2] or [""]
+    begun = words[0] in _FIRST_WORDS or _EAST_ASIAN.match(text) is not None
+    begun = begun or any(known.startswith(" ".join(words)) for known in _FIRST_WORDS)
     return begun and _OVER.search(text.lstrip()) is None
 
 

@@ -204,9 +204,7 @@ class _Known(NamedTuple):
 def _look_up(word: str) -> _Known | None:
     """Return what is known of a word; None for a function word."""
     if UNSPACED.fullmatch(word):
-        return _Known(
-            word, False, False, False, (), False, False, False, tuple(split_unspaced(word))
-        )
+        return _Known(word, plain=False, grams=tuple(split_unspaced(word)))
     lower = word.lower()
     value = may_begin_value(lower)
     negates = lower in _NEGATIONS or lower.endswith(("n't", "n\u2019t"))

@@ -89,3 +89,8 @@ def test_answers_in_other_languages(text: str) -> None:
 def test_patterns_are_of_other_languages() -> None:
     assert not REFUSAL.match("The passages do not mention it.")
     assert {"die", "les", "no", "não", "geen", "к"} <= FIRST_WORDS
+
+
+@pytest.mark.parametrize("text", ["In 1999, the", "A man", "As of May", "In"])
+def test_english_answers_are_not_held_back(text: str) -> None:
+    assert may_refuse(text) is (text == "In")  # until the second word

@@ -237,7 +237,7 @@ class OpenAIGenerator(Generator):
                 )
                 return stream
             except openai.APIStatusError as error:
-                if not self._parameters.learn(error, endpoint.where):
+                if not self._parameters.learn(error, parameters, endpoint.where):
                     raise
 
     def _learn(self, listing: ServedModels) -> None:

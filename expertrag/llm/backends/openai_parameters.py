@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import openai
@@ -52,13 +53,18 @@ class RequestParameters:
             wanted["max_completion_tokens"] = sampling.max_tokens
         return wanted
 
-    def learn(self, error: openai.APIStatusError, where: str) -> bool:
-        """Record the parameter that a server refuses, if the error names one that is not known."""
+    def learn(self, error: openai.APIStatusError, sent: Mapping[str, Any], where: str) -> bool:
+        """Record the parameter that a server refuses, if the error names one.
+
+        :param sent: parameters of the request that failed.
+        :returns: whether the request can be sent again without it.
+        """
         name = _find_refused(error)
-        if name is None or name in self._refused:
+        if name is None or name not in sent:
             return False
-        _log.info("the model server %s refuses %s; requests are sent without it", where, name)
-        self._refused.add(name)
+        if name not in self._refused:
+            _log.info("the model server %s refuses %s; requests are sent without it", where, name)
+            self._refused.add(name)
         return True
 
 
@@ -91,11 +97,9 @@ def _is_set(sampling: Sampling, name: str) -> bool:
 def _find_refused(error: openai.APIStatusError) -> str | None:
     if error.status_code not in _STATUSES:
         return None
-    text = str(error)
+    text = error.param or str(error)  # a message may repeat the prompt
     if "logprob" in text:
         return _LOGPROBS
-    if not _REFUSES.search(text):
+    if not _REFUSES.search(str(error)):
         return None
-    if error.param in _NAMES:
-        return error.param
     return next((name for name in _NAMES if re.search(rf"\b{name}\b", text)), None)

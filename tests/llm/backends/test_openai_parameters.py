@@ -57,8 +57,11 @@ def _error(status: int, message: str, param: str | None = None) -> openai.APISta
 )
 def test_errors_that_name_a_parameter(error: openai.APIStatusError, refused: str | None) -> None:
     parameters = RequestParameters()
-    assert parameters.learn(error, _WHERE) is (refused is not None)
-    assert not parameters.learn(error, _WHERE)  # it is known, so the request would fail again
+    first = parameters.of(Sampling(), _WHERE)
+    assert parameters.learn(error, first, _WHERE) is (refused is not None)
+    # another request that was on its way is sent again as well, but none fails twice for it
+    assert parameters.learn(error, first, _WHERE) is (refused is not None)
+    assert not parameters.learn(error, parameters.of(Sampling(), _WHERE), _WHERE)
     everything = {"max_tokens", "temperature", "seed", "logprobs", "top_logprobs"}
     sent = parameters.of(Sampling(), _WHERE).keys()
     assert everything - sent == {
@@ -79,8 +82,8 @@ def test_errors_that_name_a_parameter(error: openai.APIStatusError, refused: str
 )
 def test_a_refused_parameter_that_the_caller_set(name: str, sampling: Sampling) -> None:
     parameters = RequestParameters()
-    assert name in parameters.of(sampling, _WHERE)
-    parameters.learn(_error(400, f"{name} is not supported"), _WHERE)
+    sent = parameters.of(sampling, _WHERE)
+    assert parameters.learn(_error(400, f"{name} is not supported"), sent, _WHERE)
     with pytest.raises(InvalidArgument, match=rf"{name}: the model server gpu-1:8000 refuses it"):
         parameters.of(sampling, _WHERE)
     assert name not in parameters.of(Sampling(), _WHERE)
@@ -89,6 +92,7 @@ def test_a_refused_parameter_that_the_caller_set(name: str, sampling: Sampling) 
 def test_the_session_applies_stop_strings_that_a_server_refuses() -> None:
     parameters = RequestParameters()
     sampling = Sampling(stop=("a", "b", "c", "d", "e"))
-    assert parameters.of(sampling, _WHERE)["stop"] == ["a", "b", "c", "d"]
-    parameters.learn(_error(400, "'stop' is not supported with this model", "stop"), _WHERE)
+    sent = parameters.of(sampling, _WHERE)
+    assert sent["stop"] == ["a", "b", "c", "d"]
+    parameters.learn(_error(400, "'stop' is not supported with this model", "stop"), sent, _WHERE)
     assert "stop" not in parameters.of(sampling, _WHERE)
