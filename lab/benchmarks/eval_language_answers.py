@@ -28,6 +28,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import ModelConfig
+from expertrag.grounding.ground import SUPPORTED
 from expertrag.llm.load.loading import quiet
 from expertrag.models.registry import MULTILINGUAL
 from expertrag.stores.embedders import DEFAULT_EMBEDDER, open_embedder
@@ -181,7 +182,7 @@ def _answer(pipeline: Pipeline, query: Query, dataset: Dataset) -> LanguageRow:
     answer = fold(pipeline.answer(AnswerRequest(query.text, mode=GateMode.ALWAYS)))
     relevant = dataset.relevant(query.id)
     confidence = pipeline._reading.confidence
-    least = confidence.strict_from if confidence else 1.0
+    least = confidence.strict_from if confidence else SUPPORTED
     return LanguageRow(
         answerable=_is_answerable(dataset, query),
         answer=answer.text,

@@ -53,10 +53,11 @@ class Row:
 def main() -> None:
     """Measure each overlap, print the table, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     given = parser.parse_args()
     embedder = open_embedder(ModelConfig(embedder="all-minilm-l6-v2", device="cpu"), None)
     with progress() as report:
-        rows = [row for name in SETS for row in measure(given.data / name, embedder, report)]
+        rows = [row for name in given.sets for row in measure(given.data / name, embedder, report)]
     for line in head("set | overlap | chunks | search | n | nDCG@10 | gain [95 %]"):
         print(line)
     for row in rows:

@@ -110,6 +110,11 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
     return {
         "eval-kernels": ["kernel_quality", *on, "--windows", "4"],
         "eval-languages": ["eval_languages", *on, "--embedder", "minilm-domains"],
+        "eval-language-answers": [
+            "eval_language_answers", *on, "--languages", "en", "--questions", "2",
+            "--model", SMALL, "--work", str(scratch),
+        ],
+        "eval-overlap": ["eval_overlap", *on, "--sets", "cranfield"],
         "eval-strict": ["eval_strict", *on, "--questions", "120"],
         "eval-answers": [
             "eval_answers", *on, "--models", SMALL, "--sets", "pubmedqa",
