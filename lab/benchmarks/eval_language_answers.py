@@ -46,6 +46,60 @@ QUESTIONS = 36
 SHARE = 0.80
 """Least share of English's right answers that is asked for."""
 
+GENERAL = {
+    "en": (
+        "What is 17 times 23?",
+        "Write a short poem about autumn.",
+        'Translate "good morning" into French.',
+        "Thank you very much!",
+        "Give me three ideas for a birthday present.",
+        'What is the opposite of "hot"?',
+        "Write a polite reply that declines an invitation.",
+        "Write a Python function that reverses a list.",
+    ),
+    "de": (
+        "Was ist 17 mal 23?",
+        "Schreibe ein kurzes Gedicht über den Herbst.",
+        'Übersetze "guten Morgen" ins Französische.',
+        "Vielen Dank!",
+        "Nenne mir drei Ideen für ein Geburtstagsgeschenk.",
+        'Was ist das Gegenteil von "heiß"?',
+        "Schreibe eine höfliche Antwort, die eine Einladung ablehnt.",
+        "Schreibe eine Python-Funktion, die eine Liste umkehrt.",
+    ),
+    "ru": (
+        "Сколько будет 17 умножить на 23?",
+        "Напиши короткое стихотворение про осень.",
+        "Переведи «доброе утро» на французский.",
+        "Большое спасибо!",
+        "Предложи три идеи для подарка на день рождения.",
+        "Какое слово противоположно слову «горячий»?",
+        "Напиши вежливый отказ от приглашения.",
+        "Напиши функцию на Python, которая переворачивает список.",
+    ),
+    "zh": (
+        "17乘以23等于多少?",
+        "写一首关于秋天的短诗。",
+        "把“早上好”翻译成法语。",
+        "非常感谢!",
+        "给我三个生日礼物的主意。",
+        "“热”的反义词是什么?",
+        "写一封礼貌的回信，谢绝邀请。",
+        "写一个反转列表的Python函数。",
+    ),
+    "th": (
+        "17 คูณ 23 เท่ากับเท่าไร",
+        "เขียนบทกวีสั้นๆ เกี่ยวกับฤดูใบไม้ร่วง",
+        "แปลคำว่า สวัสดีตอนเช้า เป็นภาษาฝรั่งเศส",
+        "ขอบคุณมาก",
+        "เสนอความคิดของขวัญวันเกิดสามอย่าง",
+        "คำตรงข้ามของคำว่า ร้อน คืออะไร",
+        "เขียนคำตอบสุภาพเพื่อปฏิเสธคำเชิญ",
+        "เขียนฟังก์ชัน Python ที่กลับลำดับรายการ",
+    ),
+}
+"""Requests that need no documents, the same in each language."""
+
 CODE = (*results_file.ANSWERS, "lab/benchmarks/eval_language_answers.py")
 
 
@@ -77,7 +131,7 @@ def main() -> None:
     parser.add_argument("--model", default=MODELS[-1])
     given = parser.parse_args()
     work = given.work / "languages" / "answers"
-    rows = {}
+    rows, general = {}, {}
     with progress() as report, quiet():
         for language in given.languages:
             dataset = load_dataset(given.data / f"xquad_{language}", given.split)
@@ -86,7 +140,8 @@ def main() -> None:
             with closing(opened(given.model, store)) as pipeline:
                 path = work / f"{language}-{inputs_id(_inputs(pipeline, dataset))}.jsonl"
                 rows[language] = answer_all(pipeline, dataset, asked, path, report)
-    result = list(figures(rows))
+                general[language] = [_retrieves(pipeline, text) for text in GENERAL[language]]
+    result = list(figures(rows, general))
     print("\n".join((HEADER, *(figure.row for figure in result))))
     body = {"split": given.split, "figures": list(map(asdict, result))}
     results_file.write(given.json, body, CODE)
@@ -131,12 +186,18 @@ def answer_all(
     return [known[query.id] for query in asked]
 
 
-def figures(rows: Mapping[str, Sequence[LanguageRow]]) -> Iterator[Figure]:
-    """Yield the figures of each language."""
+def figures(
+    rows: Mapping[str, Sequence[LanguageRow]], general: Mapping[str, Sequence[bool]]
+) -> Iterator[Figure]:
+    """Yield the figures of each language.
+
+    :param general: whether the gate retrieves for each of ``GENERAL``.
+    """
     english = _right(rows.get(ENGLISH, ()))
     for language, every in rows.items():
         for name, values in _values(every).items():
             yield mean(f"{language}: {name}", values)
+        yield mean(f"{language}: the gate retrieves, general", list(map(float, general[language])))
         scored = [row for row in every if row.support is not None]
         truth = [row.answerable and row.right for row in scored]
         yield Figure(f"{language}: AUROC", area([row.support or 0.0 for row in scored], truth))
@@ -157,7 +218,7 @@ def _values(every: Sequence[LanguageRow]) -> Mapping[str, Sequence[float]]:
         "abstains, unanswerable": [float(row.abstained) for row in others],
         "STRICT gives, right": [float(not row.withheld) for row in right],
         "STRICT gives, wrong": [float(not row.withheld) for row in wrong],
-        "the gate retrieves": [float(row.retrieves) for row in every],
+        "the gate retrieves, about the documents": [float(row.retrieves) for row in every],
     }
 
 
@@ -178,7 +239,6 @@ def _is_answerable(dataset: Dataset, query: Query) -> bool:
 
 
 def _answer(pipeline: Pipeline, query: Query, dataset: Dataset) -> LanguageRow:
-    decision = pipeline.decide(query.text, GateMode.AUTO)
     answer = fold(pipeline.answer(AnswerRequest(query.text, mode=GateMode.ALWAYS)))
     relevant = dataset.relevant(query.id)
     confidence = pipeline._reading.confidence
@@ -191,8 +251,12 @@ def _answer(pipeline: Pipeline, query: Query, dataset: Dataset) -> LanguageRow:
         cited=any(citation.document_id in relevant for citation in answer.citations),
         support=None if answer.abstained else answer.support,
         withheld=answer.abstained or (answer.support or 0.0) < least,
-        retrieves=decision.action is GateAction.RETRIEVE,
+        retrieves=_retrieves(pipeline, query.text),
     )
+
+
+def _retrieves(pipeline: Pipeline, text: str) -> bool:
+    return pipeline.decide(text, GateMode.AUTO).action is GateAction.RETRIEVE
 
 
 def _inputs(pipeline: Pipeline, dataset: Dataset) -> dict[str, JSON]:
