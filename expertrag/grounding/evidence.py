@@ -28,8 +28,8 @@ class Evidence:
     """
 
     def __init__(self, passages: Sequence[Passage], question: str) -> None:
-        self.crosses = _crosses(question, passages)
         self._language = language_of_question(question)
+        self.crosses = _crosses(self._language, passages)
         asked = wording(" ".join(_with_digits(question)) if self.crosses else question)
         self.question = without_function_words(asked, self._language)
         self.question_text = question
@@ -96,8 +96,8 @@ class Evidence:
         return weight
 
 
-def _crosses(question: str, passages: Sequence[Passage]) -> bool:
-    asked = language_of_question(question)
+def _crosses(asked: str, passages: Sequence[Passage]) -> bool:
+    """Return whether a language is known, and no passage is in it."""
     if not asked:
         return False
     others = {language_of(passage.text) for passage in passages} - {""}

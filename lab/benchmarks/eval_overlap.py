@@ -28,12 +28,13 @@ from expertrag_index.types import Chunk, FloatArray, Progress, add_title
 from expertrag_index.words.analysis import tokens
 from expertrag_lab.data.datasets import Dataset, load_dataset
 from expertrag_lab.metrics import stats
+from expertrag_lab.metrics.measures import Measures
 from expertrag_lab.metrics.types import Estimate
 from expertrag_retriever.base import Embedder
 
 SETS = ("cranfield", "pubmedqa")
 """The sets with judged questions and at most 2,000 documents, a third of them of several chunks."""
-BUDGET, OVERLAPS, DEPTH = 256, (0, 32, 64), 10
+BUDGET, OVERLAPS, METRIC = 256, (0, 32, 64), "nDCG@10"
 _K1, _B = 1.2, 0.75
 CODE = (*results_file.SEARCH, "lab/benchmarks/eval_overlap.py")
 
@@ -74,7 +75,7 @@ def measure(folder: Path, embedder: Embedder, report: Progress) -> Iterator[Row]
     for overlap in OVERLAPS:
         chunks = list(overlapping(dataset, overlap, embedder.count_tokens))
         for search, scores in _scores(dataset, chunks, embedder, report).items():
-            values = list(_ndcgs(dataset, chunks, scores))
+            values = _ndcgs(dataset, chunks, scores)
             gain = stats.difference(base.setdefault(search, values), values)
             estimate = stats.estimate(values)
             yield Row(dataset.name, overlap, len(chunks), search, estimate, gain)
@@ -132,18 +133,13 @@ def _bm25(texts: Sequence[str], asked: Sequence[str]) -> FloatArray:
     return np.array(each, np.float32)
 
 
-def _ndcgs(
-    dataset: Dataset, chunks: Sequence[tuple[str, str]], scores: FloatArray
-) -> Iterator[float]:
-    for query, row in zip(dataset.judged, scores, strict=True):
-        best = dict.fromkeys(chunks[at][0] for at in np.argsort(-row, kind="stable"))
-        grades = dataset.qrels[query.id]
-        ideal = sorted(grades.values(), reverse=True)[:DEPTH]
-        yield _dcg([grades.get(name, 0) for name in list(best)[:DEPTH]]) / _dcg(ideal)
-
-
-def _dcg(grades: Sequence[int]) -> float:
-    return float(sum((2**grade - 1) / np.log2(rank + 2) for rank, grade in enumerate(grades)))
+def _ndcgs(dataset: Dataset, chunks: Sequence[tuple[str, str]], scores: FloatArray) -> list[float]:
+    run = {
+        query.id: list(dict.fromkeys(chunks[at][0] for at in np.argsort(-row, kind="stable")))
+        for query, row in zip(dataset.judged, scores, strict=True)
+    }
+    values = Measures([METRIC]).per_query({name: dataset.qrels[name] for name in run}, run)
+    return list(values[METRIC].values())
 
 
 if __name__ == "__main__":
