@@ -127,8 +127,8 @@ def test_a_sequence_with_its_own_expert_uses_one(tiny_folder: TinyFolder, tmp_pa
 def test_a_reader_adds_the_updates_of_one_domain(smollm_path: Path, tmp_path: Path) -> None:
     base = write_llama(tmp_path / "base", smollm_path)
     bundle = write_reader(tmp_path / "reader", base, domains=("legal", "science"))
-    dense = TransformersGenerator.load(str(base)).weights()
-    generator = TransformersGenerator.load(str(base), adapters=load_adapters(bundle))
+    dense = load_generator(str(base), dtype="bfloat16").weights()
+    generator = load_generator(str(base), dtype="bfloat16", adapters=load_adapters(bundle))
     use = generator.weights()
     assert use is not None and dense is not None
     rank = 3 * (32 + 48) * 2  # gate, up and down of two layers

@@ -67,7 +67,9 @@ def load_network(
         if room is not None:
             kept = as_stored and target.type == "cpu" and source.mxfp4
             format = rounded or (Format.MXFP4 if kept else _FORMATS[precision])
-            network = native_network(name, source, format, precision, target, room, adapters)
+            # as a packed folder has it, on any processor
+            rest = torch.bfloat16 if rounded else precision
+            network = native_network(name, source, format, rest, target, room, adapters)
             if network is not None:
                 return network, source.tokenizer
         if adapters is not None and not isinstance(adapters, LowRankAdapters):

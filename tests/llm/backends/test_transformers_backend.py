@@ -306,7 +306,7 @@ def test_a_model_in_eight_bits_answers(smollm_path: Path) -> None:
 
 
 def test_a_cache_shorter_than_the_context_is_reported(smollm_path: Path) -> None:
-    small = load_generator(str(smollm_path), cache_mib=4)
+    small = load_generator(str(smollm_path), dtype="bfloat16", cache_mib=4)
     assert small.context_tokens == 128
     with pytest.raises(
         InvalidArgument, match=r"exceed the KV cache of 128 tokens \(model.cache_mib"
