@@ -102,12 +102,12 @@ class Answering:
 
     def answer_closed_book(self, answer: ClosedBook, meter: Meter) -> Events:
         """Answer closed book, in an open session."""
-        text = []
+        begun = ""  # not the whole text: a slow reader would keep it in memory
         for delta in meter.stream("generate", answer.deltas()):
-            text.append(delta.text)
+            begun = begun.strip() or delta.text
             yield delta
         meter.count(answer.session)
-        check_answered("".join(text), answer.session)
+        check_answered(begun, answer.session)
         yield from self._finish(meter, DoneEvent(answer.session.finish_reason))
 
     def answer_open_book(self, context: AnswerContext) -> Events:

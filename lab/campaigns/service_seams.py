@@ -187,8 +187,9 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.gate_signals": frozenset(
         ["domain_signals", "draft_features", "join_deltas", "truncate_draft"]
     ),
-    # also of a store with tables, and of a model that reads documents, splits and calculates
-    "expertrag.answer.generate": frozenset(["search_for_gate", "answer_by_scan"])
+    # also of a store with tables, of a model that reads documents, splits and calculates, and of
+    # abstentions
+    "expertrag.answer.generate": frozenset(["abstention_of", "search_for_gate", "answer_by_scan"])
     | {"answer_by_calculation", "answer_from_table", "asks_to_calculate"}
     | {"find_unrecognised_set", "is_complete", "keep_in_force"},
     "expertrag.answer.ground": frozenset(["log_odds", "read_again"]),

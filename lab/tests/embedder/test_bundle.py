@@ -24,7 +24,7 @@ from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.errors import EmbedderError, OutputTakenError, TrainingError
 from expertrag_retriever.experts.settings import GENERAL
 
-RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
+RECIPE = Recipe(epochs=8, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
 SOURCES = {domain: [domain_source(domain, 180)] for domain in DOMAINS}
 TREES = {"trees": SOURCES["trees"]}
 
