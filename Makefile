@@ -12,7 +12,7 @@ DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check lint unit docs proto house fix image clean
+.PHONY: help install demo test test-lab test-slow check lint unit docs proto house fix image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -39,7 +39,10 @@ test: $(STAMP) ## the service: lint, types, layers, protos, docs, unit and end t
 # three on two cores: tests also wait for servers, processes and disks; the longest files come first
 PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
-test-slow: $(STAMP) ## the lab, and slow tests: trainings, campaigns, builds; CI runs it after make test
+test-lab: $(STAMP) ## the lab without its slow tests; CI runs it after make test
+	@$(PYTEST) --durations=10 -m "lab and not slow and not ray" lab/tests
+
+test-slow: $(STAMP) ## the lab, and slow tests: trainings, campaigns, builds; before a release
 	@$(PYTEST) --durations=10 --no-loadscope-reorder -m "(slow or lab) and not ray" lab/tests/campaigns tests lab/tests
 
 PROTOC = -m grpc_tools.protoc -I protos $(wildcard protos/expertrag/v1/*.proto)
